@@ -1,0 +1,58 @@
+"""Hierarchical reinforcement-learning models of choice data.
+
+``import hierrl as hr`` is the whole entry: every public name hangs on the package and is loaded with its module
+when it is first asked for (PEP 562), so that the import itself costs nothing. What type checkers and editors see
+stands in ``__init__.pyi``.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+__version__ = "0.1.0.dev0"
+
+# Module of the package -> the public names it gives. A name and its module may be spelled alike.
+_PUBLIC = {
+    "data": ("behaviour", "split", "to_table"),
+    "models": ("Channel", "Model", "Regressor", "model", "models"),
+    "fits": ("load",),
+    "convex": ("fit_convex",),
+    "mle": ("fit_mle",),
+    "prior": ("Prior", "empirical_prior", "weak_prior"),
+    "posterior": ("fit_posterior", "pymc_model"),
+    "latents": ("latents", "log_likelihood"),
+    "compare": ("compare",),
+    "contrast": ("contrast",),
+    "simulate": ("Bandit", "simulate"),
+    "plots": ("plot_estimates", "plot_population", "plot_subject"),
+}
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+class _Package(ModuleType):
+    """A package whose public names stay what they are when a submodule of the same name is imported.
+
+    Python binds a submodule to its package after importing it: ``hierrl.compare``, the function, would turn into
+    the module of that name as soon as anybody imports the latter. Modules don't get in here; the lookup below does.
+    """
+
+    def __setattr__(self, name, value):
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # the next access is an ordinary one
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

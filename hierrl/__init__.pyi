@@ -1,0 +1,28 @@
+# What `hierrl/__init__.py` loads on first use, for type checkers and editors; a test holds the two together.
+from hierrl.compare import compare as compare
+from hierrl.contrast import contrast as contrast
+from hierrl.convex import fit_convex as fit_convex
+from hierrl.data import behaviour as behaviour
+from hierrl.data import split as split
+from hierrl.data import to_table as to_table
+from hierrl.fits import load as load
+from hierrl.latents import latents as latents
+from hierrl.latents import log_likelihood as log_likelihood
+from hierrl.mle import fit_mle as fit_mle
+from hierrl.models import Channel as Channel
+from hierrl.models import Model as Model
+from hierrl.models import Regressor as Regressor
+from hierrl.models import model as model
+from hierrl.models import models as models
+from hierrl.plots import plot_estimates as plot_estimates
+from hierrl.plots import plot_population as plot_population
+from hierrl.plots import plot_subject as plot_subject
+from hierrl.posterior import fit_posterior as fit_posterior
+from hierrl.posterior import pymc_model as pymc_model
+from hierrl.prior import Prior as Prior
+from hierrl.prior import empirical_prior as empirical_prior
+from hierrl.prior import weak_prior as weak_prior
+from hierrl.simulate import Bandit as Bandit
+from hierrl.simulate import simulate as simulate
+
+__version__: str

@@ -1,0 +1,21 @@
+"""What several test files share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Give the path of a real data set by name; skip the test where the file isn't on this machine."""
+
+    def path_of(name: str) -> Path:
+        path = SHARED_DATA / f"{name}.csv.gz"
+        if not path.exists():
+            pytest.skip(f"needs the real data set {name!r}, which is not in ../shared/data beside this checkout")
+        return path
+
+    return path_of
