@@ -1,8 +1,8 @@
 """Hierarchical reinforcement-learning models of choice data.
 
-``import hierrl as hr`` is the whole entry: every public name hangs on the package and is loaded with its module
-when it is first asked for (PEP 562), so that the import itself costs nothing. What type checkers and editors see
-stands in ``__init__.pyi``.
+``import hierrl as hr`` is the whole entry: every public name hangs on the package and is loaded with its
+module when it is first asked for (PEP 562), so that the import itself costs nothing. What type checkers and
+editors see stands in ``__init__.pyi``.
 """
 
 import sys
@@ -34,8 +34,9 @@ __all__ = ["__version__", *sorted(_HOME)]
 class _Package(ModuleType):
     """A package whose public names stay what they are when a submodule of the same name is imported.
 
-    Python binds a submodule to its package after importing it: ``hierrl.compare``, the function, would turn into
-    the module of that name as soon as anybody imports the latter. Modules don't get in here; the lookup below does.
+    Python binds a submodule to its package after importing it: ``hierrl.compare``, the function, would turn
+    into the module of that name as soon as anybody imports the latter. Such a module isn't let in here, so
+    that the lookup below answers. (``from hierrl.compare import ...`` is unaffected.)
     """
 
     def __setattr__(self, name, value):
@@ -55,4 +56,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_HOME})
+    return __all__

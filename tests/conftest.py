@@ -15,7 +15,7 @@ def shared_data() -> Callable[[str], Path]:
     def path_of(name: str) -> Path:
         path = SHARED_DATA / f"{name}.csv.gz"
         if not path.exists():
-            pytest.skip(f"needs the real data set {name!r}, which is not in ../shared/data beside this checkout")
+            pytest.skip(f"needs the real data set {name!r}: ../shared/data beside this checkout lacks it")
         return path
 
     return path_of
