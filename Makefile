@@ -1,0 +1,60 @@
+# Every target works from nothing: it makes .venv and installs what it needs first. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow bench docs check format build clean
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Options for pytest, for example: make test ARGS="-k kernels"
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# One stamp for each set of extras; a changed pyproject.toml installs again.
+$(VENV)/.installed: pyproject.toml .ci/environment
+	@.ci/environment $(VENV)
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml .ci/environment
+	@.ci/environment $(VENV) $*
+	@touch $@
+
+setup: $(VENV)/.installed-dev ## make .venv with the package and the tools of its developers
+
+demo: $(VENV)/.installed ## run the whole pipeline on a simulated study; tables and pictures
+	$(BIN)/hierrl demo
+
+test: setup ## the fast test suite
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+slow: setup ## the slow tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: setup $(VENV)/.installed-bench ## benchmarks against the peers, with ratios
+	$(BIN)/python benchmarks/convex.py
+
+docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+check: setup ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup ## mend what lint and formatting can mend by themselves
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: setup ## a wheel, tried in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	.ci/try-wheel $(BIN)/python dist/*.whl
+
+clean: ## remove what the targets made, except .venv
+	rm -rf build dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
+	find hierrl tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
