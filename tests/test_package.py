@@ -109,3 +109,8 @@ def test_version_is_told_alike_everywhere():
     release = hierrl.__version__.split(".dev")[0]
     assert f'version: "{release}"' in (ROOT / "CITATION.cff").read_text()
     assert re.search(rf"^## {re.escape(release)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_every_public_name_has_its_page_in_the_documentation():
+    pages = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.rst").read_text(), re.MULTILINE)
+    assert sorted(pages) == sorted(hierrl._HOME)

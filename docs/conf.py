@@ -1,0 +1,21 @@
+"""How the documentation is built; `make docs` builds it with warnings as errors."""
+
+import hierrl
+
+project = "hierrl"
+author = "The hierrl developers"
+version = release = hierrl.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 2
+
+autodoc_typehints = "none"  # numpydoc sections carry the types
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_validation_checks = {"GL01", "GL02", "GL03", "PR01", "PR02", "PR03", "RT03", "SS03"}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "hierrl"
+html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
