@@ -1,0 +1,390 @@
+r"""The likelihood of a subject's choices, with exact derivatives. This is its one home.
+
+Paths become logits ``x = bias + sum_c w_c F_c + sum_r w_r z_r``, logits become choice probabilities, and the chain rule
+leads back. With ``g_i = 1[i = choice] - p_i``, ``P = (1 - lapse) p_choice + lapse / m`` and
+``f = (1 - lapse) p_choice / P`` (1 without lapse):
+
+* gradient in x: ``f g_i``; in the lapse: ``(1 / m - p_choice) / P``
+* Hessian in x: ``f (1 - f) g g' - f (diag p - p p')``, plus ``f g_i`` times the second derivatives of ``x_i``.
+
+Each step is a loop over the trials of one subject, arrays having the trial as last axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hierrl.kernels.rule import JIT, N_PAIRS, curvature, entry, pair, sensitivity, shape_of, walk, walk_contexts
+
+# Sums over trials may be reordered, which lets the compiler use vector instructions.
+SUM = {**JIT, "fastmath": {"reassoc", "contract", "nsz"}}
+
+
+@njit(**SUM)
+def dot(a, b):
+    """Sum of products over trials."""
+    total = 0.0
+    for t in range(a.size):
+        total += a[t] * b[t]
+    return total
+
+
+@njit(**SUM)
+def dot3(a, b, c):
+    """Sum of triple products over trials."""
+    total = 0.0
+    for t in range(a.size):
+        total += a[t] * b[t] * c[t]
+    return total
+
+
+@njit(**SUM)
+def add_scaled(out, factor, a):
+    """``out += factor * a`` over trials."""
+    for t in range(out.size):
+        out[t] += factor * a[t]
+
+
+@njit(**JIT)
+def factor_product(weight_value, coefficient, theta, constants, skip, also):
+    """Coefficient times the weight's factors (F,), without factors `skip` and `also`."""
+    product = coefficient
+    for f in range(weight_value.size):
+        if f != skip and f != also:
+            product *= entry(weight_value[f], theta, constants)
+    return product
+
+
+@njit(**JIT)
+def channel_paths(tables, trials, s, theta, order):
+    """Paths (C, m, T) of subject `s`, first derivatives (C, m, slots, T), second ones (C, m, pairs, T) up to `order`."""
+    rows = slice(trials.offset[s], trials.offset[s + 1])
+    n_trials = trials.offset[s + 1] - trials.offset[s]
+    n_channels, n_arms, _ = tables.value.shape
+    width = tables.n_slots.max() if n_channels > 0 else 0
+    path = np.empty((n_channels, n_arms, n_trials))
+    dpath = np.empty((n_channels, n_arms, width if order > 0 else 0, n_trials))
+    ddpath = np.empty((n_channels, n_arms, pair(width, 0) if order > 1 else 0, n_trials))
+    reset, context, n_contexts = trials.reset[rows], trials.context[:, rows], tables.n_contexts[0]
+    for c in range(n_channels):
+        split, accumulate, slots = tables.split[c] == 1, tables.accumulate[c] == 1, tables.n_slots[c]
+        for i in range(n_arms):
+            shape = shape_of(tables.value[c, i], theta, tables.constants)
+            kind, target = trials.kind[c, i, rows], trials.target[c, i, rows]
+            if n_contexts > 1:
+                walk_contexts(kind, target, reset, context[c], n_contexts, shape, split, accumulate, path[c, i])
+            else:
+                walk(kind, target, reset, shape, split, accumulate, path[c, i])
+            if order > 0:
+                d, slot = dpath[c, i, :slots], tables.slot[c]
+                sensitivity(kind, target, reset, context[c], n_contexts, shape, slot, split, accumulate, path[c, i], d)
+                if order > 1:
+                    dd = ddpath[c, i]
+                    curvature(kind, target, reset, context[c], n_contexts, shape, slot, split, path[c, i], d, dd)
+    return path, dpath, ddpath
+
+
+@njit(**JIT)
+def logits(tables, trials, s, theta, path):
+    """Logits (m, T) of subject `s`."""
+    rows = slice(trials.offset[s], trials.offset[s + 1])
+    n_channels, n_arms, n_trials = path.shape
+    x = np.empty((n_arms, n_trials))
+    for i in range(n_arms):
+        x[i] = entry(tables.bias_value[i], theta, tables.constants)
+        for c in range(n_channels):
+            factors = tables.weight_value[c, i]
+            add_scaled(x[i], factor_product(factors, tables.coefficient[c], theta, tables.constants, -1, -1), path[c, i])
+        for r in range(tables.regressor_value.size):
+            weight = entry(tables.regressor_value[r], theta, tables.constants)
+            add_scaled(x[i], weight, trials.regressor[r, i, rows])
+    return x
+
+
+@njit(**JIT)
+def softmax(x, available, p, log_total):
+    """Probabilities p (m, T) over the arms available (m, T or 0), log_total (T,) = log sum exp(x)."""
+    n_arms, n_trials = x.shape
+    if available.shape[1] > 0:
+        _softmax_shown(x, available, p, log_total)
+        return
+    if n_arms == 2:
+        _softmax_two(x, p, log_total)
+        return
+    for t in range(n_trials):
+        best = 0
+        for i in range(1, n_arms):
+            if x[i, t] > x[best, t]:
+                best = i
+        total = 1.0
+        for i in range(n_arms):
+            if i == best:
+                p[i, t] = 1.0
+            else:
+                p[i, t] = np.exp(x[i, t] - x[best, t])
+                total += p[i, t]
+        for i in range(n_arms):
+            p[i, t] /= total
+        log_total[t] = x[best, t] + np.log(total)
+
+
+@njit(**JIT)
+def _softmax_two(x, p, log_total):
+    """Two arms need one exponential."""
+    for t in range(log_total.size):
+        difference = x[1, t] - x[0, t]
+        small = np.exp(-abs(difference))
+        high = 1.0 / (1.0 + small)
+        low = small * high
+        p[0, t] = low if difference > 0.0 else high
+        p[1, t] = high if difference > 0.0 else low
+        log_total[t] = max(x[0, t], x[1, t]) + np.log(1.0 + small)
+
+
+@njit(**JIT)
+def _softmax_shown(x, available, p, log_total):
+    """Only some arms are shown on a trial; the others have probability 0."""
+    n_arms, n_trials = x.shape
+    for t in range(n_trials):
+        best = -1
+        for i in range(n_arms):
+            if available[i, t] and (best < 0 or x[i, t] > x[best, t]):
+                best = i
+        total = 0.0
+        for i in range(n_arms):
+            p[i, t] = np.exp(x[i, t] - x[best, t]) if available[i, t] else 0.0
+            total += p[i, t]
+        for i in range(n_arms):
+            p[i, t] /= total
+        log_total[t] = x[best, t] + np.log(total)
+
+
+@njit(**JIT)
+def n_shown(available, n_arms, t):
+    """How many arms are shown on trial `t`: available (m, T or 0)."""
+    if available.shape[1] == 0:
+        return n_arms
+    count = 0
+    for i in range(n_arms):
+        count += available[i, t]
+    return count
+
+
+@njit(**JIT)
+def score(choice, scored, available, x, p, log_total, lapse, loglik, share):
+    """Log-probability (T,) of each choice and the share f (T,) of it that is not lapse; 0 where not scored."""
+    n_arms = x.shape[0]
+    total = 0.0
+    for t in range(choice.size):
+        loglik[t], share[t] = 0.0, 0.0
+        if not scored[t]:
+            continue
+        loglik[t], share[t] = x[choice[t], t] - log_total[t], 1.0
+        if lapse > 0.0:
+            informed = (1.0 - lapse) * p[choice[t], t]
+            probability = informed + lapse / n_shown(available, n_arms, t)
+            loglik[t], share[t] = np.log(probability), informed / probability
+        total += loglik[t]
+    return total
+
+
+@njit(**JIT)
+def residuals(choice, share, p, r):
+    """Gradient (m, T) of the log-likelihood in the logits."""
+    for i in range(p.shape[0]):
+        for t in range(choice.size):
+            r[i, t] = share[t] * ((1.0 if choice[t] == i else 0.0) - p[i, t])
+
+
+@njit(**JIT)
+def pull_back(tables, trials, s, theta, path, dpath, r, gradient):
+    """Gradient (P,) in the parameters from that in the logits, r (m, T)."""
+    rows = slice(trials.offset[s], trials.offset[s + 1])
+    n_channels, n_arms, n_factors = tables.weight_value.shape
+    for c in range(n_channels):
+        for i in range(n_arms):
+            scalars, factors, coefficient = tables.arm_scalars[i], tables.weight_value[c, i], tables.coefficient[c]
+            weight = factor_product(factors, coefficient, theta, tables.constants, -1, -1)
+            for k in range(tables.n_slots[c]):
+                gradient[scalars[tables.slot_local[c, i, k]]] += weight * dot(r[i], dpath[c, i, k])
+            against = dot(r[i], path[c, i])
+            for f in range(n_factors):
+                if tables.weight_local[c, i, f] >= 0:
+                    slope = factor_product(factors, coefficient, theta, tables.constants, f, f)
+                    gradient[scalars[tables.weight_local[c, i, f]]] += slope * against
+    for i in range(n_arms):
+        if tables.bias_local[i] >= 0:
+            gradient[tables.arm_scalars[i, tables.bias_local[i]]] += r[i].sum()
+        for k in range(tables.regressor_value.size):
+            scalar = tables.arm_scalars[i, tables.regressor_local[k, i]]
+            gradient[scalar] += dot(r[i], trials.regressor[k, i, rows])
+
+
+@njit(**JIT)
+def lapse_slopes(choice, scored, available, p, loglik, slope):
+    """Derivative (T,) of each log-probability in the lapse."""
+    for t in range(choice.size):
+        slope[t] = 0.0
+        if scored[t]:
+            slope[t] = (1.0 / n_shown(available, p.shape[0], t) - p[choice[t], t]) * np.exp(-loglik[t])
+
+
+@njit(**JIT)
+def subject_pass(tables, trials, s, theta, order, gradient, hessian):
+    """Log-likelihood of subject `s` at `theta` (P,), with derivatives up to `order`.
+
+    `gradient` (P,) and `hessian` (P, P) are overwritten; above `order` they may have no elements.
+    """
+    rows = slice(trials.offset[s], trials.offset[s + 1])
+    choice, scored, available = trials.choice[rows], trials.scored[rows], trials.available[:, rows]
+    path, dpath, ddpath = channel_paths(tables, trials, s, theta, order)
+    x = logits(tables, trials, s, theta, path)
+    p, r = np.empty(x.shape), np.empty(x.shape)
+    log_total, loglik, share, slope = np.empty(choice.size), np.empty(choice.size), np.empty(choice.size), np.empty(choice.size)
+    softmax(x, available, p, log_total)
+    lapse = entry(tables.lapse_value[0], theta, tables.constants)
+    total = score(choice, scored, available, x, p, log_total, lapse, loglik, share)
+    if order == 0:
+        return total
+    gradient[:] = 0.0
+    residuals(choice, share, p, r)
+    pull_back(tables, trials, s, theta, path, dpath, r, gradient)
+    lapse_scalar = tables.lapse_scalar[0]
+    if lapse_scalar >= 0:
+        lapse_slopes(choice, scored, available, p, loglik, slope)
+        gradient[lapse_scalar] += slope.sum()
+    if order > 1:
+        hessian[:] = 0.0
+        jacobian = _jacobian(tables, trials, s, theta, path, dpath)
+        _add_outer(tables, choice, share, p, jacobian, slope, loglik, hessian)
+        _add_curvature(tables, theta, path, dpath, ddpath, r, hessian)
+    return total
+
+
+@njit(**JIT)
+def _jacobian(tables, trials, s, theta, path, dpath):
+    """Derivatives (m, A, T) of the logits in the scalars that touch each arm."""
+    rows = slice(trials.offset[s], trials.offset[s + 1])
+    n_channels, n_arms, n_factors = tables.weight_value.shape
+    jacobian = np.zeros((n_arms, tables.arm_scalars.shape[1], path.shape[2]))
+    for c in range(n_channels):
+        for i in range(n_arms):
+            factors, coefficient = tables.weight_value[c, i], tables.coefficient[c]
+            weight = factor_product(factors, coefficient, theta, tables.constants, -1, -1)
+            for k in range(tables.n_slots[c]):
+                add_scaled(jacobian[i, tables.slot_local[c, i, k]], weight, dpath[c, i, k])
+            for f in range(n_factors):
+                if tables.weight_local[c, i, f] >= 0:
+                    slope = factor_product(factors, coefficient, theta, tables.constants, f, f)
+                    add_scaled(jacobian[i, tables.weight_local[c, i, f]], slope, path[c, i])
+    for i in range(n_arms):
+        if tables.bias_local[i] >= 0:
+            jacobian[i, tables.bias_local[i]] += 1.0
+        for k in range(tables.regressor_value.size):
+            add_scaled(jacobian[i, tables.regressor_local[k, i]], 1.0, trials.regressor[k, i, rows])
+    return jacobian
+
+
+@njit(**JIT)
+def _add_outer(tables, choice, share, p, jacobian, slope, loglik, hessian):
+    """The part of the Hessian from first derivatives: ``f (1-f) G G' - f (sum_i p_i J_i J_i' - C C')`` and the lapse's.
+
+    ``C = sum_i p_i J_i`` and ``G = J_choice - C``, both (P, T).
+    """
+    n_scalars, n_trials = hessian.shape[0], choice.size
+    centre, chosen = np.zeros((n_scalars, n_trials)), np.zeros((n_scalars, n_trials))
+    for i in range(p.shape[0]):
+        weighted = share * p[i]
+        for a in range(tables.n_arm_scalars[i]):
+            row = tables.arm_scalars[i, a]
+            for t in range(n_trials):
+                centre[row, t] += p[i, t] * jacobian[i, a, t]
+                chosen[row, t] += jacobian[i, a, t] if choice[t] == i else 0.0
+            for b in range(a + 1):
+                _add_symmetric(hessian, row, tables.arm_scalars[i, b], -dot3(weighted, jacobian[i, a], jacobian[i, b]))
+    chosen -= centre
+    spread = share * (1.0 - share)
+    mixed = spread.any()
+    for a in range(n_scalars):
+        for b in range(a + 1):
+            amount = dot3(share, centre[a], centre[b])
+            if mixed:
+                amount += dot3(spread, chosen[a], chosen[b])
+            _add_symmetric(hessian, a, b, amount)
+    lapse = tables.lapse_scalar[0]
+    if lapse >= 0:
+        hessian[lapse, lapse] -= dot(slope, slope)
+        for a in range(n_scalars):
+            amount = 0.0
+            for t in range(n_trials):
+                if share[t] > 0.0:
+                    amount += chosen[a, t] * (p[choice[t], t] * np.exp(-loglik[t]) + share[t] * slope[t])
+            _add_symmetric(hessian, lapse, a, -amount)
+
+
+@njit(**JIT)
+def _add_curvature(tables, theta, path, dpath, ddpath, r, hessian):
+    """The part of the Hessian from second derivatives of the logits: shape-shape, shape-weight, weight-weight."""
+    n_channels, n_arms, n_factors = tables.weight_value.shape
+    for c in range(n_channels):
+        for i in range(n_arms):
+            scalars, factors, coefficient = tables.arm_scalars[i], tables.weight_value[c, i], tables.coefficient[c]
+            local = tables.weight_local[c, i]
+            weight = factor_product(factors, coefficient, theta, tables.constants, -1, -1)
+            for k in range(tables.n_slots[c]):
+                row = scalars[tables.slot_local[c, i, k]]
+                for j in range(k + 1):
+                    amount = weight * dot(r[i], ddpath[c, i, pair(k, j)])
+                    _add_symmetric(hessian, row, scalars[tables.slot_local[c, i, j]], amount)
+                for f in range(n_factors):
+                    if local[f] >= 0:
+                        slope = factor_product(factors, coefficient, theta, tables.constants, f, f)
+                        _add_symmetric(hessian, row, scalars[local[f]], slope * dot(r[i], dpath[c, i, k]))
+            for f in range(n_factors):
+                for g in range(f):
+                    if local[f] >= 0 and local[g] >= 0:
+                        bend = factor_product(factors, coefficient, theta, tables.constants, f, g)
+                        _add_symmetric(hessian, scalars[local[f]], scalars[local[g]], bend * dot(r[i], path[c, i]))
+
+
+@njit(**JIT)
+def _add_symmetric(hessian, row, column, amount):
+    hessian[row, column] += amount
+    if row != column:
+        hessian[column, row] += amount
+
+
+@njit(**JIT)
+def batch_pass(tables, trials, subjects, theta, order, value, gradient, hessian):
+    """`subject_pass` for an index array of subjects; theta (S, P), value (S,), gradient (S, P), hessian (S, P, P).
+
+    Above `order`, `gradient` and `hessian` may have no rows.
+    """
+    no_gradient, no_hessian = np.empty(0), np.empty((0, 0))
+    for s in subjects:
+        g = gradient[s] if order > 0 else no_gradient
+        h = hessian[s] if order > 1 else no_hessian
+        value[s] = subject_pass(tables, trials, s, theta[s], order, g, h)
+
+
+@njit(**JIT)
+def trial_pass(tables, trials, subjects, theta, path, probability, loglik):
+    """Per trial: paths (C, m, n), choice probabilities (m, n), log-probability of scored choices (n,; NaN elsewhere)."""
+    for s in subjects:
+        rows = slice(trials.offset[s], trials.offset[s + 1])
+        choice, scored, available = trials.choice[rows], trials.scored[rows], trials.available[:, rows]
+        own = channel_paths(tables, trials, s, theta[s], 0)[0]
+        x = logits(tables, trials, s, theta[s], own)
+        p, log_total, share = np.empty(x.shape), np.empty(choice.size), np.empty(choice.size)
+        softmax(x, available, p, log_total)
+        lapse = entry(tables.lapse_value[0], theta[s], tables.constants)
+        score(choice, scored, available, x, p, log_total, lapse, loglik[rows], share)
+        path[:, :, rows] = own
+        for t in range(choice.size):
+            for i in range(p.shape[0]):
+                shown = available.shape[1] == 0 or available[i, t]
+                random = lapse / n_shown(available, p.shape[0], t) if shown else 0.0
+                probability[i, rows.start + t] = (1.0 - lapse) * p[i, t] + random
+            if not scored[t]:
+                loglik[rows.start + t] = np.nan

@@ -1,0 +1,173 @@
+"""The learning rule: what one trial does to the value of one arm. Everything that needs values gets them from here.
+
+``aim`` says what an arm does after a trial and what it moves toward; it depends on data only, so a `Trials` holds the
+answers for all trials. ``moved`` is the recursion itself. ``walk`` runs it over a subject's trials and records the
+path (the value *before* each trial) with its exact derivatives in the channel's free shape parameters, its slots.
+
+Kernels here work on one subject's trials at a time with arrays whose last axis is the trial, in loops that the compiler
+can vectorise. Helpers called per trial take numbers only: handing arrays around costs more than what they do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hierrl.kernels.tables import (
+    MAX_SLOTS,
+    N_ROLES,
+    NEGATIVE,
+    ONLY_FORGONE,
+    OWN_DECAY,
+    POSITIVE,
+    START,
+    UNCHOSEN_DECAY,
+    UNCHOSEN_FORGONE,
+    UNCHOSEN_MIRROR,
+    UNCHOSEN_OWN_DECAY,
+)
+
+JIT = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+# What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is needed to
+# look a rate up; HOLD is a role of its own whose rate is 0.
+LEARN, FADE, HOLD = POSITIVE, OWN_DECAY, N_ROLES
+
+N_PAIRS = MAX_SLOTS * (MAX_SLOTS + 1) // 2
+
+
+@njit(**JIT)
+def pair(k, j):
+    """Position of the second derivative with respect to slots `k` and `j` in the packed lower triangle."""
+    return k * (k + 1) // 2 + j if k >= j else j * (j + 1) // 2 + k
+
+
+@njit(**JIT)
+def aim(choice, arm, signal, forgone, unchosen, missed_decay):
+    """What `arm` does after a trial: (LEARN | FADE | HOLD, target).
+
+    `choice` is the arm chosen (-1 = missed), `signal` what it paid in the channel's signal (NaN = unknown), `forgone`
+    what this arm would have paid (NaN = unknown), `unchosen` the channel's rule for arms not chosen.
+    """
+    if choice < 0:
+        if missed_decay and unchosen == UNCHOSEN_DECAY:
+            return LEARN, 0.0
+        if missed_decay and unchosen == UNCHOSEN_OWN_DECAY:
+            return FADE, 0.0
+        return HOLD, 0.0
+    if np.isnan(signal):
+        return HOLD, 0.0
+    if unchosen == ONLY_FORGONE:
+        return (HOLD, 0.0) if arm == choice or np.isnan(forgone) else (LEARN, forgone)
+    if arm == choice:
+        return LEARN, signal
+    if unchosen == UNCHOSEN_DECAY:
+        return LEARN, 0.0
+    if unchosen == UNCHOSEN_OWN_DECAY:
+        return FADE, 0.0
+    if unchosen == UNCHOSEN_MIRROR:
+        return LEARN, -signal
+    if unchosen == UNCHOSEN_FORGONE and not np.isnan(forgone):
+        return LEARN, forgone
+    return HOLD, 0.0
+
+
+@njit(**JIT)
+def aim_all(choice, signal, forgone, unchosen, missed_decay, kind, target):
+    """`aim` for all: choice (n,), signal (n, C), forgone (n or 0, m) -> kind (C, m, n), target (C, m, n)."""
+    n_channels, n_arms, n_trials = kind.shape
+    for c in range(n_channels):
+        for i in range(n_arms):
+            for t in range(n_trials):
+                other = forgone[t, i] if forgone.shape[0] > 0 else np.nan
+                kind[c, i, t], target[c, i, t] = aim(choice[t], i, signal[t, c], other, unchosen[c], missed_decay)
+
+
+@njit(**JIT)
+def role_of(kind, error, split):
+    """The rate that applies: that of the kind, or of the sign of the prediction error where a channel has two."""
+    return NEGATIVE if split and kind == LEARN and error < 0.0 else kind
+
+
+@njit(**JIT)
+def moved(value, target, rate, accumulate):
+    """The new value, and its derivative in the rate: toward the target, or fading and adding it."""
+    if accumulate:
+        return (1.0 - rate) * value + target, -value
+    return value + rate * (target - value), target - value
+
+
+@njit(**JIT)
+def entry(position, theta, constants):
+    """An element of ``z = [theta, constants]``."""
+    return theta[position] if position < theta.size else constants[position - theta.size]
+
+
+@njit(**JIT)
+def shape_of(value, theta, constants):
+    """Rates and start value of one arm by role, and the rate 0 of HOLD: value (roles,) -> (roles + 1,)."""
+    shape = np.zeros(N_ROLES + 1)
+    for role in range(N_ROLES):
+        shape[role] = entry(value[role], theta, constants)
+    return shape
+
+
+@njit(**JIT)
+def walk(kind, target, reset, shape, split, accumulate, path):
+    """Path of one arm over T trials: kind, target, reset (T,), shape (roles + 1,) -> path (T,) before each trial."""
+    value = shape[START]
+    for t in range(path.size):
+        if reset[t]:
+            value = shape[START]
+        path[t] = value
+        rate = shape[role_of(kind[t], target[t] - value, split)]
+        value = moved(value, target[t], rate, accumulate)[0]
+
+
+@njit(**JIT)
+def walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumulate, path):
+    """As `walk`, with a value of its own in each context: context (T,)."""
+    value = np.full(n_contexts, shape[START])
+    for t in range(path.size):
+        if reset[t]:
+            value[:] = shape[START]
+        x = context[t]
+        path[t] = value[x]
+        rate = shape[role_of(kind[t], target[t] - value[x], split)]
+        value[x] = moved(value[x], target[t], rate, accumulate)[0]
+
+
+@njit(**JIT)
+def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath):
+    """First derivatives of a path in the channel's slots: dpath (slots, T), slot (roles,).
+
+    A slot's derivative fades with the value; the slot whose rate applies gains the slope of the step in that rate.
+    """
+    for k in range(dpath.shape[0]):
+        at_start = 1.0 if slot[START] == k else 0.0
+        state = np.full(n_contexts, at_start)
+        for t in range(path.size):
+            x = context[t] if context.size > 0 else 0
+            if reset[t]:
+                state[:] = at_start
+            dpath[k, t] = state[x]
+            role = role_of(kind[t], target[t] - path[t], split)
+            gain = moved(path[t], target[t], shape[role], accumulate)[1] if role < HOLD and slot[role] == k else 0.0
+            state[x] = (1.0 - shape[role]) * state[x] + gain
+
+
+@njit(**JIT)
+def curvature(kind, target, reset, context, n_contexts, shape, slot, split, path, dpath, ddpath):
+    """Second derivatives of a path in pairs of slots: ddpath (pairs, T), packed as in `pair`."""
+    for k in range(dpath.shape[0]):
+        for j in range(k + 1):
+            state = np.zeros(n_contexts)
+            for t in range(path.size):
+                x = context[t] if context.size > 0 else 0
+                if reset[t]:
+                    state[:] = 0.0
+                ddpath[pair(k, j), t] = state[x]
+                role = role_of(kind[t], target[t] - path[t], split)
+                own = slot[role] if role < HOLD else -1
+                gain = (dpath[j, t] if own == k else 0.0) + (dpath[k, t] if own == j else 0.0)
+                state[x] = (1.0 - shape[role]) * state[x] - gain

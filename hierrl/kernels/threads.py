@@ -1,0 +1,113 @@
+"""Threads over chunks of subjects: parallelism, progress, and an interrupt that keeps what is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import numpy as np
+import numpy.typing as npt
+
+IndexArray = npt.NDArray[np.int64]
+
+CHUNKS_PER_CORE = 16
+"""Enough chunks for a smooth progress bar and an even load, few enough that hand-over costs nothing."""
+
+SMALL_CHUNK = 20_000
+"""Rows below which a single likelihood pass is not worth handing to another thread."""
+
+
+def over_subjects(
+    work: Callable[[IndexArray], None],
+    sizes: npt.ArrayLike,
+    *,
+    cores: int | None = None,
+    smallest: int = 1,
+    progress: bool = False,
+    description: str = "",
+) -> npt.NDArray[np.bool_]:
+    """Call ``work(indices)`` for chunks of subjects on a thread pool.
+
+    `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C chunks that
+    run are finished, the others are left out.
+
+    Parameters
+    ----------
+    work : callable
+        Takes an int64 array of subject indices.
+    sizes : array_like, (S,)
+        Trials by subject; chunks are balanced by it.
+    cores : int, optional
+        Threads; all cores of the machine if not given.
+    smallest : int
+        Trials that a chunk has at least; with a single chunk the work is done in the calling thread.
+    progress : bool
+        Show a progress bar on a terminal or in a notebook.
+    description : str
+        What the bar is labelled with.
+
+    Returns
+    -------
+    ndarray of bool, (S,)
+        Which subjects are done: all, unless interrupted.
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    cores = cores or os.cpu_count() or 1
+    chunks = _chunks(sizes, int(min(cores * CHUNKS_PER_CORE, 1 + sizes.sum() // smallest)))
+    done = np.zeros(sizes.size, dtype=bool)
+    if len(chunks) == 1 and not progress:
+        work(chunks[0])
+        return ~done
+    with _bar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
+        _drain({pool.submit(work, chunk): chunk for chunk in chunks}, done, tick)
+    return done
+
+
+def _drain(pending: dict[Future[None], IndexArray], done: npt.NDArray[np.bool_], tick: Callable[[int], None]) -> None:
+    try:
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                chunk = pending.pop(future)
+                future.result()
+                done[chunk] = True
+                tick(chunk.size)
+    except BaseException as error:
+        for future in pending:
+            future.cancel()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        for future, chunk in pending.items():
+            if not future.cancelled() and future.exception() is None:
+                done[chunk] = True
+
+
+def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:
+    """Runs of subjects with about equal numbers of trials, the longest first so that no thread ends alone."""
+    edges = np.searchsorted(np.cumsum(sizes), np.linspace(0, sizes.sum(), n_chunks + 1)[1:-1], side="right")
+    chunks = [chunk for chunk in np.split(np.arange(sizes.size, dtype=np.int64), np.unique(edges)) if chunk.size]
+    return sorted(chunks, key=lambda chunk: -sizes[chunk].sum())
+
+
+class _bar:
+    """A rich progress bar where somebody can see it, nothing elsewhere."""
+
+    def __init__(self, wanted: bool, description: str, total: int):
+        self.wanted, self.description, self.total = wanted, description, total
+
+    def __enter__(self) -> Callable[[int], None]:
+        if not self.wanted:
+            return lambda n: None
+        # rich costs 30 ms to import and is needed only where a bar is shown
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns)
+        self.progress.disable = not (self.progress.console.is_terminal or self.progress.console.is_jupyter)
+        self.progress.start()
+        task = self.progress.add_task(self.description, total=self.total)
+        return lambda n: self.progress.advance(task, n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.wanted:
+            self.progress.stop()

@@ -1,0 +1,208 @@
+"""A model: channels, regressors and options; its parameters, bounds and abilities are derived from these parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from hierrl.models.channels import Channel, Regressor, Weight
+
+Link = Literal["logit", "log", "identity"]
+Kind = Literal["rate", "weight", "start", "bias", "lapse"]
+
+WEIGHT_BOUND = 50.0
+BIAS_BOUND = 10.0
+RESERVED = ("arm", "subject", "trial", "chain", "draw", "choice", "reward", "parameter")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One named parameter of a model.
+
+    ``unit`` is the power of the reward unit it carries: a weight of an outcome channel is per reward (-1), a start
+    value is a reward (+1), all else is free of units (0). ``lower`` and ``upper`` hold on the scaled signal; ``None``
+    means that they follow from the data (start values: the smallest and largest signal).
+    """
+
+    name: str
+    kind: Kind
+    link: Link
+    per_arm: bool
+    unit: int
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Model:
+    r"""A choice model whose logits are a sum of channels.
+
+    .. math:: x_{t,i} = \text{bias}_i + \sum_c w_c F_{c,i}(t) + \sum_r w_r z_{r,i}(t), \qquad
+              P(\text{choice}_t = i) = (1 - \xi) \frac{e^{x_{t,i}}}{\sum_j e^{x_{t,j}}} + \frac{\xi}{m}
+
+    Parameters
+    ----------
+    channels : tuple of Channel
+        What is remembered. :math:`F_c` is the channel's path: its trace computed with unit weight.
+    regressors : tuple of Regressor
+        Memoryless columns.
+    bias : bool
+        A constant for each arm but the first, whose bias is 0.
+    lapse : bool
+        A share :math:`\xi` of choices made at random.
+    missed : {"hold", "decay"}
+        What a missed choice does to traces that fade on every trial (``unchosen="decay"``).
+    bounds : mapping of str to (float, float)
+        Overrides of the default bounds, on the scaled signal (rewards divided by the largest absolute reward).
+    name : str, optional
+        A name for tables and plots.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> model = hr.Model(channels=(hr.Channel(rate=("alpha_pos", "alpha_neg")),), bias=True)
+    >>> model.names
+    ('alpha_pos', 'alpha_neg', 'beta', 'bias')
+    """
+
+    channels: tuple[Channel, ...]
+    regressors: tuple[Regressor, ...] = ()
+    bias: bool = False
+    lapse: bool = False
+    missed: Literal["hold", "decay"] = "hold"
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for part, kind in (("channels", Channel), ("regressors", Regressor)):
+            given = getattr(self, part)
+            items = (given,) if isinstance(given, kind) else tuple(given)
+            if wrong := [item for item in items if not isinstance(item, kind)]:
+                raise TypeError(f"{part} must be {kind.__name__} objects; found {wrong[0]!r}.")
+            object.__setattr__(self, part, items)
+        if not (self.channels or self.regressors or self.bias):
+            raise ValueError("A model needs at least one channel, regressor or bias; this one has nothing to fit.")
+        if self.missed not in ("hold", "decay"):
+            raise ValueError(f"missed={self.missed!r} is not one of ('hold', 'decay').")
+        object.__setattr__(self, "bounds", self._checked_bounds())
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters in the order in which the parts name them."""
+        found: dict[str, Parameter] = {}
+        for parameter in self._declared():
+            known = found.setdefault(parameter.name, parameter)
+            if known != parameter:
+                raise ValueError(
+                    f"The parameter {parameter.name!r} is used in two ways that do not agree ({known} and {parameter}). "
+                    "Give one of them another name."
+                )
+        for reserved in RESERVED:
+            if reserved in found:
+                raise ValueError(f"{reserved!r} cannot name a parameter: it is a dimension or column of every fit.")
+        return tuple(found.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter called `name`."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(f"This model has no parameter {name!r}; it has {', '.join(self.names)}.")
+
+    def scalars(self, arms: Sequence[Any]) -> tuple[tuple[str, Parameter, int | None], ...]:
+        """Free scalars as (label, parameter, arm index): ``alpha``, or ``alpha[<arm>]`` per arm; bias from arm 1 on."""
+        found = []
+        for parameter in self.parameters:
+            if not parameter.per_arm:
+                found.append((parameter.name, parameter, None))
+                continue
+            first = 1 if parameter.kind == "bias" else 0
+            found += [(f"{parameter.name}[{arms[i]}]", parameter, i) for i in range(first, len(arms))]
+        return tuple(found)
+
+    def labels(self, arms: Sequence[Any]) -> tuple[str, ...]:
+        """Labels of the free scalars on these arms."""
+        return tuple(label for label, _, _ in self.scalars(arms))
+
+    def replace(self, **changes: Any) -> Model:
+        """A model with some parts changed; bounds of parameters that are gone are dropped."""
+        keep = {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, **changes}
+        names = dataclasses.replace(self, **{**keep, "bounds": {}}).names
+        keep["bounds"] = {name: pair for name, pair in keep["bounds"].items() if name in names}
+        return Model(**keep)
+
+    def to_json(self) -> str:
+        """The model as JSON text."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Model:
+        """The model that `to_json` wrote."""
+        parts = json.loads(text)
+        parts["channels"] = tuple(Channel(**channel) for channel in parts["channels"])
+        parts["regressors"] = tuple(Regressor(**regressor) for regressor in parts["regressors"])
+        return cls(**parts)
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def _declared(self) -> Iterable[Parameter]:
+        for channel in self.channels:
+            yield from _channel_parameters(channel, self.bounds)
+        for regressor in self.regressors:
+            yield self._bounded(regressor.weight, "weight", "identity", (-WEIGHT_BOUND, WEIGHT_BOUND))
+        if self.bias:
+            yield self._bounded("bias", "bias", "identity", (-BIAS_BOUND, BIAS_BOUND), per_arm=True)
+        if self.lapse:
+            yield self._bounded("lapse", "lapse", "logit", (0.0, 1.0))
+
+    def _bounded(self, name: str, kind: Kind, link: Link, default: tuple[float, float], *, per_arm: bool = False) -> Parameter:
+        return Parameter(name, kind, link, per_arm, 0, *self.bounds.get(name, default))
+
+    def _checked_bounds(self) -> dict[str, tuple[float, float]]:
+        given = {name: (float(pair[0]), float(pair[1])) for name, pair in dict(self.bounds).items()}
+        object.__setattr__(self, "bounds", {})
+        kinds = {parameter.name: parameter for parameter in self.parameters}
+        object.__delattr__(self, "parameters")  # the cache was filled without the bounds
+        for name, (lower, upper) in given.items():
+            _check_bound(name, lower, upper, kinds)
+        return given
+
+
+def _channel_parameters(channel: Channel, bounds: Mapping[str, tuple[float, float]]) -> Iterable[Parameter]:
+    unit = 1 if channel.is_outcome else 0
+    for name in (*channel.rates, channel.decay):
+        if isinstance(name, str):
+            yield Parameter(name, "rate", "logit", channel.per_arm, 0, *bounds.get(name, (0.0, 1.0)))
+    if isinstance(channel.start, str):
+        pair = bounds.get(channel.start, (None, None))
+        yield Parameter(channel.start, "start", "identity", channel.per_arm, unit, *pair)
+    for position, name in enumerate(Weight.parse(channel.weight).names):
+        signed = channel.signed and position == 0
+        pair = bounds.get(name, (-WEIGHT_BOUND if signed else 0.0, WEIGHT_BOUND))
+        # Only the first factor carries the unit: a product of weights is per reward once.
+        link: Link = "identity" if signed else "log"
+        yield Parameter(name, "weight", link, channel.per_arm, -unit if position == 0 else 0, *pair)
+
+
+def _check_bound(name: str, lower: float, upper: float, kinds: Mapping[str, Parameter]) -> None:
+    if name not in kinds:
+        raise ValueError(f"bounds names {name!r}, which is not a parameter of this model ({', '.join(kinds)}).")
+    if not lower < upper or abs(lower) == float("inf") or abs(upper) == float("inf"):
+        raise ValueError(f"The bounds of {name!r} must be finite with lower < upper; found ({lower}, {upper}).")
+    parameter = kinds[name]
+    if parameter.link == "logit" and not 0 <= lower < upper <= 1:
+        raise ValueError(f"{name!r} is a {parameter.kind} in [0, 1]; found the bounds ({lower}, {upper}).")
+    if parameter.link == "log" and lower < 0:
+        raise ValueError(
+            f"{name!r} is a non-negative weight; found the lower bound {lower}. Use signed=True to let it be negative."
+        )
