@@ -1,0 +1,190 @@
+"""Columns as numbers, labels or flags; what can't be one is named with its row."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import date, datetime, time, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierrl.data.table import NOUN, Table, counted, listed, plain
+
+# Text that means "nothing here": readers of csv files know it, columns of a DataFrame may still hold it.
+MISSING_TEXT = frozenset({"", "na", "nan", "n/a", "<na>", "null", "none", "nat"})
+TRUE_TEXT = frozenset({"true", "t", "yes", "y", "1", "1.0"})
+FALSE_TEXT = frozenset({"false", "f", "no", "n", "0", "0.0"})
+MOMENTS = (date, datetime, time, timedelta, np.datetime64, np.timedelta64)
+
+LARGEST_WHOLE = 2.0**53
+"""Above this, floats skip integers."""
+
+
+def is_missing_text(value: object) -> bool:
+    """Whether a value is text that stands for a missing one."""
+    return isinstance(value, str) and value.strip().casefold() in MISSING_TEXT
+
+
+def numbers(table: Table, column: Hashable, role: str) -> npt.NDArray[np.float64]:
+    """A column as float64, NaN where nothing is given; text that is a number counts as one."""
+    series = table.column(column)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(series.cat.categories.dtype)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype) or pd.api.types.is_timedelta64_dtype(series.dtype):
+        raise _not_numbers(table, column, role, np.arange(len(series)), series)
+    if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_numeric_dtype(series.dtype):
+        values = (
+            series.to_numpy(dtype=complex, na_value=np.nan) if series.dtype.kind == "c" else _floats(series)
+        )
+        if np.iscomplexobj(values):
+            raise _not_numbers(table, column, role, np.arange(len(series)), series)
+    else:
+        values = _numbers_from_text(table, column, role, series)
+    if np.isinf(values).any():
+        where = np.isinf(values)
+        raise ValueError(
+            f"The {NOUN[role]} is infinite: column {column!r} holds {values[where][0]} at "
+            f"{table.rows(where)}. Write a finite number, or leave it empty if it is "
+            f"unknown.{table.way_out(role)}"
+        )
+    return values
+
+
+def _floats(series: pd.Series) -> npt.NDArray[np.float64]:
+    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _numbers_from_text(
+    table: Table, column: Hashable, role: str, series: pd.Series
+) -> npt.NDArray[np.float64]:
+    codes, uniques = pd.factorize(series)
+    values = np.array([_number(value) for value in uniques], dtype=object)
+    bad = np.array([value is None for value in values], dtype=bool)
+    if bad.any():
+        raise _not_numbers(table, column, role, np.flatnonzero((codes >= 0) & bad[codes]), series)
+    return np.append(values.astype(np.float64), np.nan)[codes]  # code -1 = missing = the last
+
+
+def _number(value: object) -> float | None:
+    if is_missing_text(value):
+        return np.nan
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, MOMENTS) or isinstance(value, str) and "_" in value:  # float("1_0") is 10
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _not_numbers(
+    table: Table, column: Hashable, role: str, rows: npt.NDArray, series: pd.Series
+) -> ValueError:
+    found = listed(dict.fromkeys(series.iloc[rows]))
+    comma = all(
+        isinstance(v, str) and _number(v.replace(",", ".", 1)) is not None for v in series.iloc[rows][:100]
+    )
+    advice = (
+        "Are these decimal commas? Read the file with pandas.read_csv(..., decimal=',') and pass the "
+        "DataFrame."
+        if comma
+        else "Turn it into numbers first, for instance with table[...].map({'win': 1, 'lose': 0}); "
+        "leave it empty where it is unknown."
+    )
+    return ValueError(
+        f"The {NOUN[role]} must be numbers: column {column!r} holds {found} at {table.rows(rows)}. "
+        f"{advice}{table.way_out(role)}"
+    )
+
+
+def labels(table: Table, column: Hashable, role: str) -> npt.NDArray:
+    """A complete column of labels: int64 if they are whole numbers, text otherwise."""
+    codes, uniques = label_codes(table.column(column))
+    missing = codes < 0
+    if missing.any():
+        extra = " (Text such as 'NA' or 'None' counts as missing.)" if role == "subject" else ""
+        raise ValueError(
+            f"The {NOUN[role]} is missing: column {column!r} is empty at {_place(table, missing)}. Every "
+            f"row needs one: fill it in, or drop these rows knowingly.{extra}{table.way_out(role)}"
+        )
+    _check_alike(column, role, uniques, table)
+    return np.asarray(uniques)[codes]
+
+
+def _place(table: Table, missing: npt.NDArray[np.bool_]) -> str:
+    index = int(np.flatnonzero(missing)[0])
+    place = f"table.iloc[{index}]" if table.first_line is None else f"line {index + table.first_line}"
+    return f"{place} ({counted(int(missing.sum()), 'row')} in all)"
+
+
+def label_codes(series: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
+    """Codes into distinct labels (int64 or text, in order of appearance); -1 where missing."""
+    codes, uniques = pd.factorize(series)
+    values = list(uniques)
+    texts = [None if is_missing_text(value) else _text(value) for value in values]
+    kept = list(dict.fromkeys(text for text in texts if text is not None))
+    position = {text: i for i, text in enumerate(kept)} | {None: -1}
+    recoded = np.array([position[text] for text in texts] + [-1], dtype=np.int64)[codes]
+    whole = all(_is_whole(value) for value, text in zip(values, texts, strict=True) if text is not None)
+    if whole and kept:
+        return recoded, np.array([int(text) for text in kept], dtype=np.int64)
+    return recoded, np.array(kept, dtype=str)
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return False
+    if isinstance(value, int | np.integer):
+        return -(2**63) <= int(value) < 2**63
+    return (
+        isinstance(value, float | np.floating)
+        and float(value).is_integer()
+        and bool(abs(value) < LARGEST_WHOLE)
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace").strip()
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < LARGEST_WHOLE:
+        return str(int(value))
+    return str(plain(value)).strip()
+
+
+def _check_alike(column: Hashable, role: str, uniques: npt.NDArray, table: Table) -> None:
+    """Labels that differ only in case are one in two spellings, most likely."""
+    if uniques.dtype.kind != "U":
+        return
+    folded: dict[str, str] = {}
+    for label in uniques.tolist():
+        other = folded.setdefault(label.casefold(), label)
+        if other != label:
+            table.note(
+                f"The {NOUN[role]} column {column!r} holds both {other!r} and {label!r}; they are kept apart."
+            )
+
+
+def flags(table: Table, column: Hashable, role: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """A column of yes and no as (flag, missing); True/False, 1/0 and yes/no are understood."""
+    series = table.column(column)
+    codes, uniques = pd.factorize(series)
+    meanings = [flag_of(value) for value in uniques]
+    bad = [value for value, meaning in zip(uniques, meanings, strict=True) if meaning is None]
+    if bad:
+        rows = np.flatnonzero(series.isin(bad).to_numpy())
+        raise ValueError(
+            f"The {NOUN[role]} must be true or false: column {column!r} holds {listed(bad)} at "
+            f"{table.rows(rows)}. Write True/False or 1/0.{table.way_out(role)}"
+        )
+    values = np.array([*meanings, np.nan], dtype=float)[codes]
+    return values == 1, np.isnan(values)
+
+
+def flag_of(value: object) -> float | None:
+    """1.0 for yes, 0.0 for no, NaN for missing, None for what is neither."""
+    if is_missing_text(value):
+        return np.nan
+    text = str(plain(value)).strip().casefold()
+    return 1.0 if text in TRUE_TEXT else 0.0 if text in FALSE_TEXT else None
