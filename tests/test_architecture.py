@@ -22,6 +22,7 @@ FLOW = (
     "convex",
     "mle",
     "formulas",
+    "laplace",
     "marginal",
     "prior",
     "posterior",
