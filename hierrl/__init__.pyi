@@ -26,3 +26,6 @@ from hierrl.simulate import Bandit as Bandit
 from hierrl.simulate import simulate as simulate
 
 __version__: str
+__all__: list[str]
+_PUBLIC: dict[str, tuple[str, ...]]  # module -> names
+_HOME: dict[str, str]  # name -> module

@@ -12,7 +12,7 @@ FUNCTIONS = sorted(name for name in hierrl._HOME if name[0].islower())
 
 
 def sections(name: str) -> list[str]:
-    lines = inspect.getdoc(getattr(hierrl, name)).splitlines()
+    lines = (inspect.getdoc(getattr(hierrl, name)) or "").splitlines()
     return [line for line, rule in zip(lines, lines[1:], strict=False) if line and rule == "-" * len(line)]
 
 
