@@ -13,9 +13,18 @@ Each step is a loop over the trials of one subject, arrays having the trial as l
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from hierrl.kernels.rule import JIT, N_PAIRS, curvature, entry, pair, sensitivity, shape_of, walk, walk_contexts
+from hierrl.kernels.jit import njit
+from hierrl.kernels.rule import (
+    JIT,
+    curvature,
+    entry,
+    pair,
+    sensitivity,
+    shape_of,
+    walk,
+    walk_contexts,
+)
 
 # Sums over trials may be reordered, which lets the compiler use vector instructions.
 SUM = {**JIT, "fastmath": {"reassoc", "contract", "nsz"}}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hierrl.kernels.jit import njit
 from hierrl.kernels.likelihood import subject_pass
 from hierrl.kernels.rule import JIT
 from hierrl.kernels.threads import IndexArray, over_subjects

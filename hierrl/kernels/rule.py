@@ -11,8 +11,8 @@ can vectorise. Helpers called per trial take numbers only: handing arrays around
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hierrl.kernels.jit import njit
 from hierrl.kernels.tables import (
     MAX_SLOTS,
     N_ROLES,
