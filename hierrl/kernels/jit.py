@@ -1,9 +1,9 @@
 """Numba's ``njit`` with a cache on disk that notices changed callees.
 
-Numba keeps the machine code of a function for as long as the file that *defines* it stays the same. The code
-of what the function calls is in there too, so an edited callee (or a constant) in another file, or a new version
-pulled into an editable install, would run stale for ever. Here the stamp of a cached function covers every file
-that it is made of.
+Numba keeps the machine code of a function for as long as the file that *defines* it stays the same. The
+code of what the function calls is in there too, so an edited callee (or a constant) in another file, or a
+new version pulled into an editable install, would run stale for ever. Here the stamp of a cached function
+covers every file that it is made of.
 
 Write ``from hierrl.kernels.jit import njit`` in place of numba's; nothing else changes.
 """
@@ -29,7 +29,7 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compiled_when_called(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
-        # Numba has no public hook for the stamp. Should the attribute go, its own stamp stays and a test fails.
+        # Numba has no public hook for the stamp. If the attribute goes, its own stamp stays and a test fails.
         index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         file = Path(function.__code__.co_filename).resolve()
         if hasattr(index, "_source_stamp") and file.is_file():
@@ -41,7 +41,7 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @cache
 def fingerprint(file: Path) -> str:
-    """A hash of the sources behind compiled functions of `file`; also a cache key for code that calls them."""
+    """A hash of the sources behind compiled functions of `file`; also a cache key for their callers."""
     digest = hashlib.sha256()
     for source in sorted(sources_behind(file)):
         digest.update(source.read_bytes())
@@ -49,7 +49,7 @@ def fingerprint(file: Path) -> str:
 
 
 def sources_behind(file: Path) -> set[Path]:
-    """The file, those it imports functions and constants from, and so on where they hold compiled functions."""
+    """The file, those it imports from (code, constants), and so on where these hold compiled functions."""
     found, open_ends = {file}, [file]
     while open_ends:
         text = open_ends.pop().read_text(encoding="utf-8")
