@@ -70,7 +70,7 @@ def read_codes(table: Table, column: Hashable) -> Coded:
     if declared:
         codes, uniques = series.cat.codes.to_numpy().astype(np.int64), list(series.cat.categories)
     else:
-        codes, uniques = pd.factorize(series)
+        codes, uniques = table.factorized(column)
     values = [_value(value) for value in uniques]
     bad = [i for i, value in enumerate(values) if value is ODD]
     if bad:
@@ -272,11 +272,12 @@ def _check_whole(table: Table, coded: Sequence[Coded], arms: list[int]) -> None:
         )
     absent = [number for number in range(low, min(high, low + MAX_GUESSED)) if number not in arms]
     if low <= 1 and absent and not coded[0].declared:
+        near = high - low < MAX_GUESSED
+        count = f", arms=list(range({low}, {high + 1})) if some were never chosen" if near else ""
         raise ValueError(
             f"The choices in column {column!r} are {listed(arms)}, but {absent[0]} never occurs. Say which "
-            f"arms there are: arms={arms} if these are all, arms=list(range({low}, {high + 1})) if some "
-            f"were never chosen. If {high} stands for a missed choice, leave it "
-            f"empty.{table.way_out('choice')}"
+            f"arms there are: arms={arms} if these are all{count}. If {high} stands for a missed choice, "
+            f"leave it empty.{table.way_out('choice')}"
         )
     if low == 1 and not absent:
         table.note(f"Choices are coded 1..{high}: `choice` holds 0..{high - 1}, the arms keep their labels.")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from hierrl.data.arms import Coded, Label, read_codes
 from hierrl.data.columns import SYNONYMS, check_column, columns_by_arm, normalised
@@ -76,9 +75,7 @@ def shown_arms(table: Table, available: ByArm | None) -> list[Coded]:
     if available is None or available.labels is not None:
         return []
     marks = all(
-        flag_of(value) is not None
-        for column in available.columns
-        for value in pd.unique(table.column(column).dropna())
+        flag_of(value) is not None for column in available.columns for value in table.factorized(column)[1]
     )
     return [] if marks else [read_codes(table, column) for column in available.columns]
 

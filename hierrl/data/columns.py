@@ -107,16 +107,16 @@ def _check_distinct(roles: Mapping[str, Hashable]) -> None:
 def _check_required(table: Table, roles: Mapping[str, Hashable], asked: Mapping[str, object]) -> None:
     for role in REQUIRED:
         if role not in roles and asked[role] is None:
-            raise ValueError(_missing(table, role))
+            raise ValueError(_missing(table, role, roles))
     if asked["choice"] is False:
         raise ValueError(
             "choice=False: without choices there is nothing to fit. Name their column with choice='...'."
         )
     if "reward" not in roles and not {"gain", "loss"} <= roles.keys():
-        raise ValueError(_missing(table, "reward"))
+        raise ValueError(_missing(table, "reward", roles))
 
 
-def _missing(table: Table, role: str) -> str:
+def _missing(table: Table, role: str, roles: Mapping[str, Hashable]) -> str:
     names = list(table.frame.columns)
     advice = {
         "subject": "For a table of one subject without such a column, pass subject=False.",
@@ -127,6 +127,11 @@ def _missing(table: Table, role: str) -> str:
         f"No column for the {NOUN[role]} was found. The table has {listed(names)}. Say which one it is with "
         f"{role}='...'. {advice}"
     ).strip()
+    text += "".join(
+        f" (The column {column!r} is used already: {other}={column!r}.)"
+        for other, column in roles.items()
+        if normalised(column) in (role, *SYNONYMS[role])
+    )
     return text + (
         " Its column names look like data: has the file no header line?" if _look_like_data(names) else ""
     )

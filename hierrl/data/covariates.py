@@ -47,9 +47,8 @@ def read_covariate(table: Table, name: Hashable, order: Order, arms: Sequence[La
     """One covariate, by subject if constant within each, else by trial; ``attrs["level"]`` says which."""
     if name not in list(table.frame.columns):
         return _by_arm(table, str(name), order, arms)
-    series = table.column(name)
-    values, attrs = covariate_values(series)
-    codes = label_codes(series)[0][order.rows]
+    codes = label_codes(table, name)[0][order.rows]
+    values, attrs = covariate_values(table.column(name))
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError(
             f"The covariate {name!r} is infinite at {table.rows(np.isinf(values))}. Leave it empty if it is "

@@ -58,7 +58,7 @@ def with_sessions(table: Table, *, wanted: bool, taken: Sequence[Hashable]) -> T
 def _repeats(table: Table, *more: Hashable) -> bool:
     """Whether a trial occurs twice in a subject and session, and in a group of each further column."""
     names = [table.roles[role] for role in ("subject", "session", "trial") if role in table.roles]
-    codes = {i: label_codes(table.column(name))[0] for i, name in enumerate([*names, *more])}
+    codes = {i: label_codes(table, name)[0] for i, name in enumerate([*names, *more])}
     return bool(pd.DataFrame(codes).duplicated().any())
 
 
@@ -107,11 +107,10 @@ def _check_unique(table: Table, rows: npt.NDArray, pair: npt.NDArray, number: np
         return
     place = int(np.flatnonzero(same)[0])
     one, other = sorted(rows[place : place + 2].tolist())
-    line = f"table.iloc[{other}]" if table.first_line is None else f"line {other + table.first_line}"
     raise ValueError(
-        f"A trial occurs twice: {table.row(one)} comes again at {line}; {counted(int(same.sum()), 'row')} "
-        f"repeat a trial of the same subject{' and session' if 'session' in table.roles else ''}. "
-        f"{_advice(table)}"
+        f"A trial occurs twice: {table.row(one)} comes again at {table.place(other)}; "
+        f"{counted(int(same.sum()), 'row')} repeat a trial of the same "
+        f"subject{' and session' if 'session' in table.roles else ''}. {_advice(table)}"
     )
 
 

@@ -118,7 +118,7 @@ def _read_text(content: bytes, path: Path, suffix: str, labels: tuple[object, ..
     text = _decoded(content, path, notes)
     if not text.strip():
         raise ValueError(f"The file {path.name!r} is empty.")
-    separator = "\t" if suffix == ".tsv" else _separator(text)
+    separator = _separator(text)
     header = _fields(_first_line(text), separator)
     comma = separator != "," and DECIMAL_COMMA.search(text[:HEAD]) is not None
     if comma:

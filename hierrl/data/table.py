@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,9 @@ import pandas as pd
 
 SHOWN = 12
 """How many names or values a message lists before it says how many more there are."""
+
+LONGEST = 60
+"""Characters of a name or value in a message."""
 
 # What the roles are called in messages.
 NOUN = {
@@ -56,19 +60,37 @@ class Table:
         """One column by name, as it stands in the table."""
         return cast(pd.Series, self.frame[name])
 
+    def factorized(self, name: Hashable) -> tuple[npt.NDArray[np.int64], list]:
+        """A column as codes (-1 = missing) into its distinct values, in order of appearance."""
+        series = self.column(name)
+        try:
+            codes, values = pd.factorize(series)
+        except TypeError as error:  # what can't be hashed
+            odd = np.array([isinstance(value, list | dict | set | np.ndarray) for value in series])
+            where = f" at {self.rows(odd)}" if odd.any() and name not in self.roles.values() else ""
+            raise ValueError(
+                f"Column {name!r} holds whole lists or the like in its cells{where}. Each cell must be one "
+                "number or text; was the table made from nested data?"
+            ) from error
+        return codes, list(values)
+
     def note(self, sentence: str) -> None:
         """Add a sentence for the researcher on how the table was understood."""
         self.notes.append(sentence)
 
     def row(self, index: int) -> str:
         """What one row is called: subject, trial, and where to find it."""
-        place = f"table.iloc[{index}]" if self.first_line is None else f"line {index + self.first_line}"
+        place = self.place(index)
+        roles = (role for role in ("subject", "session", "trial") if role in self.roles)
+        values = ((role, self.column(self.roles[role]).iloc[index]) for role in roles)
         named = [
-            f"{role} {plain(self.frame[self.roles[role]].iloc[index])!r}"
-            for role in ("subject", "session", "trial")
-            if role in self.roles
+            f"{role} {shortened(repr(plain(value)))}" for role, value in values if not _is_missing(value)
         ]
         return f"{', '.join(named)} ({place})" if named else place
+
+    def place(self, index: int) -> str:
+        """Where one row stands."""
+        return f"table.iloc[{index}]" if self.first_line is None else f"line {index + self.first_line}"
 
     def rows(self, where: npt.ArrayLike) -> str:
         """The first of some rows (indices or a mask), and how many more there are."""
@@ -79,17 +101,25 @@ class Table:
 
     def way_out(self, role: str) -> str:
         """How to say that a column found by its name is something else."""
-        if role not in self.found:
+        column = self.roles.get(role)
+        required = role in ("subject", "choice", "reward")
+        if role not in self.found or (required and str(column).casefold() == role):
             return ""
-        instead = "" if role in ("subject", "choice", "reward") else f", or {role}=False if there is none"
-        return (
-            f" (The column {self.roles[role]!r} was taken for the {NOUN[role]} because of its name; if it "
-            f"is something else, name the right one with {role}=...{instead}.)"
-        )
+        instead = f"pass {role}='...'" if required else f"pass {role}='...', or {role}=False for none"
+        return f" ({column!r} was taken for the {NOUN[role]} by its name; if it isn't, {instead}.)"
+
+
+def _is_missing(value: object) -> bool:
+    missing = pd.isna(value)  # type: ignore[call-overload]
+    return isinstance(missing, bool | np.bool_) and bool(missing)
 
 
 def plain(value: object) -> object:
     """A value as Python writes it: numpy scalars become Python's, whole floats become ints."""
+    if isinstance(
+        value, date | timedelta | np.datetime64 | np.timedelta64
+    ):  # a pandas moment is one of these
+        return str(value)
     value = value.item() if isinstance(value, np.generic) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -101,9 +131,14 @@ def counted(n: int, noun: str) -> str:
 
 def listed(values: Iterable[object]) -> str:
     """Values separated by commas, cut after the first few."""
-    values = [repr(plain(value)) for value in values]
+    values = [shortened(repr(plain(value))) for value in values]
     more = f" and {len(values) - SHOWN:,} more" if len(values) > SHOWN else ""
     return ", ".join(values[:SHOWN]) + more
+
+
+def shortened(text: str) -> str:
+    """Text that fits into a sentence."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def nearest(name: object, names: Iterable[object]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierrl.data.table import NOUN, Table, counted, listed, plain
+from hierrl.data.table import NOUN, Table, listed, plain
 
 # Text that means "nothing here": readers of csv files know it, columns of a DataFrame may still hold it.
 MISSING_TEXT = frozenset({"", "na", "nan", "n/a", "<na>", "null", "none", "nat"})
@@ -32,15 +32,15 @@ def numbers(table: Table, column: Hashable, role: str) -> npt.NDArray[np.float64
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.cat.categories.dtype)
     if pd.api.types.is_datetime64_any_dtype(series.dtype) or pd.api.types.is_timedelta64_dtype(series.dtype):
-        raise _not_numbers(table, column, role, np.arange(len(series)), series)
+        raise _not_numbers(table, column, role, np.arange(len(series)))
     if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_numeric_dtype(series.dtype):
         values = (
             series.to_numpy(dtype=complex, na_value=np.nan) if series.dtype.kind == "c" else _floats(series)
         )
         if np.iscomplexobj(values):
-            raise _not_numbers(table, column, role, np.arange(len(series)), series)
+            raise _not_numbers(table, column, role, np.arange(len(series)))
     else:
-        values = _numbers_from_text(table, column, role, series)
+        values = _numbers_from_text(table, column, role)
     if np.isinf(values).any():
         where = np.isinf(values)
         raise ValueError(
@@ -55,14 +55,12 @@ def _floats(series: pd.Series) -> npt.NDArray[np.float64]:
     return series.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _numbers_from_text(
-    table: Table, column: Hashable, role: str, series: pd.Series
-) -> npt.NDArray[np.float64]:
-    codes, uniques = pd.factorize(series)
+def _numbers_from_text(table: Table, column: Hashable, role: str) -> npt.NDArray[np.float64]:
+    codes, uniques = table.factorized(column)
     values = np.array([_number(value) for value in uniques], dtype=object)
     bad = np.array([value is None for value in values], dtype=bool)
     if bad.any():
-        raise _not_numbers(table, column, role, np.flatnonzero((codes >= 0) & bad[codes]), series)
+        raise _not_numbers(table, column, role, np.flatnonzero((codes >= 0) & bad[codes]))
     return np.append(values.astype(np.float64), np.nan)[codes]  # code -1 = missing = the last
 
 
@@ -79,20 +77,23 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _not_numbers(
-    table: Table, column: Hashable, role: str, rows: npt.NDArray, series: pd.Series
-) -> ValueError:
+def _not_numbers(table: Table, column: Hashable, role: str, rows: npt.NDArray) -> ValueError:
+    series = table.column(column)
     found = listed(dict.fromkeys(series.iloc[rows]))
     comma = all(
         isinstance(v, str) and _number(v.replace(",", ".", 1)) is not None for v in series.iloc[rows][:100]
     )
-    advice = (
-        "Are these decimal commas? Read the file with pandas.read_csv(..., decimal=',') and pass the "
-        "DataFrame."
-        if comma
-        else "Turn it into numbers first, for instance with table[...].map({'win': 1, 'lose': 0}); "
-        "leave it empty where it is unknown."
-    )
+    if comma:
+        advice = "Are these decimal commas? Read the file with pandas.read_csv(..., decimal=',') and pass the DataFrame."
+    elif role == "trial":
+        advice = (
+            "Number the trials 1, 2, 3, ...; or pass trial=False if the rows are in the order of the trials."
+        )
+    else:
+        advice = (
+            f"Turn it into numbers first, for instance table[{column!r}].map({{'win': 1, 'lose': 0}}); "
+            "leave it empty where it is unknown."
+        )
     return ValueError(
         f"The {NOUN[role]} must be numbers: column {column!r} holds {found} at {table.rows(rows)}. "
         f"{advice}{table.way_out(role)}"
@@ -101,28 +102,21 @@ def _not_numbers(
 
 def labels(table: Table, column: Hashable, role: str) -> npt.NDArray:
     """A complete column of labels: int64 if they are whole numbers, text otherwise."""
-    codes, uniques = label_codes(table.column(column))
+    codes, uniques = label_codes(table, column)
     missing = codes < 0
     if missing.any():
         extra = " (Text such as 'NA' or 'None' counts as missing.)" if role == "subject" else ""
         raise ValueError(
-            f"The {NOUN[role]} is missing: column {column!r} is empty at {_place(table, missing)}. Every "
-            f"row needs one: fill it in, or drop these rows knowingly.{extra}{table.way_out(role)}"
+            f"The {NOUN[role]} is missing: column {column!r} is empty at {table.rows(missing)}. Every row "
+            f"needs one: fill it in, or drop these rows knowingly.{extra}{table.way_out(role)}"
         )
     _check_alike(column, role, uniques, table)
     return np.asarray(uniques)[codes]
 
 
-def _place(table: Table, missing: npt.NDArray[np.bool_]) -> str:
-    index = int(np.flatnonzero(missing)[0])
-    place = f"table.iloc[{index}]" if table.first_line is None else f"line {index + table.first_line}"
-    return f"{place} ({counted(int(missing.sum()), 'row')} in all)"
-
-
-def label_codes(series: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
+def label_codes(table: Table, column: Hashable) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
     """Codes into distinct labels (int64 or text, in order of appearance); -1 where missing."""
-    codes, uniques = pd.factorize(series)
-    values = list(uniques)
+    codes, values = table.factorized(column)
     texts = [None if is_missing_text(value) else _text(value) for value in values]
     kept = list(dict.fromkeys(text for text in texts if text is not None))
     position = {text: i for i, text in enumerate(kept)} | {None: -1}
@@ -168,12 +162,11 @@ def _check_alike(column: Hashable, role: str, uniques: npt.NDArray, table: Table
 
 def flags(table: Table, column: Hashable, role: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """A column of yes and no as (flag, missing); True/False, 1/0 and yes/no are understood."""
-    series = table.column(column)
-    codes, uniques = pd.factorize(series)
+    codes, uniques = table.factorized(column)
     meanings = [flag_of(value) for value in uniques]
     bad = [value for value, meaning in zip(uniques, meanings, strict=True) if meaning is None]
     if bad:
-        rows = np.flatnonzero(series.isin(bad).to_numpy())
+        rows = np.isin(codes, [i for i, meaning in enumerate(meanings) if meaning is None])
         raise ValueError(
             f"The {NOUN[role]} must be true or false: column {column!r} holds {listed(bad)} at "
             f"{table.rows(rows)}. Write True/False or 1/0.{table.way_out(role)}"
