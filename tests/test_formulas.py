@@ -1,0 +1,163 @@
+"""Formulas: design matrices by subject, cells, and refusals in words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from builders import random_behaviour
+from formulae import design_matrices as reference_design
+
+import hierrl as hr
+from hierrl.formulas import by_parameter, design_matrices
+
+MODEL = hr.model("forgetting_q")
+N = 24
+
+
+@pytest.fixture(scope="module")
+def data() -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    level = {"level": "subject"}
+    hole = rng.normal(size=N)
+    hole[[3, 5]] = np.nan
+    return random_behaviour(N, 10, gaps=False).assign(
+        group=("subject", np.array(["old", "young"])[np.arange(N) % 2], level),
+        site=("subject", np.array(["A", "B", "C"])[np.arange(N) % 3], level),
+        drug=("subject", rng.random(N) < 0.5, level),
+        age=("subject", rng.normal(50, 10, N), level),
+        dose=("subject", rng.integers(0, 3, N), level),
+        hole=("subject", hole, level),
+        word=("subject", np.array([""] + ["x", "y"] * 11 + ["x"]), level),
+        same=("subject", np.full(N, "yes"), level),
+        mood=("trial", rng.normal(size=10 * N), {"level": "trial"}),
+        pill=("trial", np.repeat(["a", "b"], 5 * N), {"level": "session"}),
+    )
+
+
+def design(data, text, model=MODEL):
+    return design_matrices(model, data, {"alpha": text})["alpha"]
+
+
+def test_without_a_formula_every_scalar_has_an_intercept_and_one_cell(data):
+    designs = design_matrices(hr.model("subvalue", bias=True, per_arm=True), data)
+    assert list(designs) == [f"{name}[{arm}]" for name in ("alpha", "beta", "alpha_choice", "beta_choice")
+                             for arm in "AB"] + ["bias[B]"]  # fmt: skip
+    for one in designs.values():
+        assert one.names == ("Intercept",)
+        assert one.cells == ("all",)
+        np.testing.assert_array_equal(one.matrix, np.ones((N, 1)))
+        np.testing.assert_array_equal(one.cell_matrix, [[1.0]])
+
+
+@pytest.mark.parametrize("text", ["1 + group * site", "0 + group + site", "site:group", "1 + C(group, Sum)"])
+def test_categorical_designs_are_those_of_formulae(data, text):
+    frame = pd.DataFrame({name: data[name].values for name in ("group", "site")})
+    ours, theirs = design(data, text), reference_design(text, frame).common
+    np.testing.assert_array_equal(ours.matrix, theirs.design_matrix)
+    assert list(ours.names) == theirs.as_dataframe().columns.tolist()
+
+
+@pytest.mark.parametrize("text", ["1 + age", "1 + group * age", "group + np.log(age)", "1 + bs(age, df=4)"])
+def test_centring_numbers_changes_coefficients_but_not_what_can_be_fitted(data, text):
+    frame = pd.DataFrame({name: data[name].values for name in ("group", "age")})
+    ours, theirs = design(data, text).matrix, reference_design(text, frame, extra_namespace={"np": np}).common
+    both = np.concatenate([ours, theirs.design_matrix], axis=1)
+    assert np.linalg.matrix_rank(both) == np.linalg.matrix_rank(ours) == ours.shape[1]
+
+
+def test_intercept_is_the_mean_at_average_covariates_and_slopes_keep_their_units(data):
+    one = design(data, "1 + age")
+    np.testing.assert_allclose(one.matrix[:, 1], data["age"].values - data["age"].values.mean())
+    np.testing.assert_allclose(one.cell_matrix, [[1.0, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(one.sizes, [1.0, data["age"].values.std()])
+    assert one.centres == {"age": pytest.approx(data["age"].values.mean())}
+
+
+def test_contrasts_beside_an_interaction_hold_at_the_average_number(data):
+    one = design(data, "1 + group * age")
+    assert one.names == ("Intercept", "group[young]", "age", "group[young]:age")
+    np.testing.assert_allclose(one.cell_matrix, [[1, 0, 0, 0], [1, 1, 0, 0]], atol=1e-12)
+
+
+def test_cells_are_all_combinations_and_the_same_for_every_parameter(data):
+    designs = design_matrices(MODEL, data, {"alpha": "1 + group + age", "beta": "1 + drug"})
+    for one in designs.values():
+        assert one.cells == (
+            "group=old, drug=False", "group=old, drug=True",
+            "group=young, drug=False", "group=young, drug=True",
+        )  # fmt: skip
+    np.testing.assert_allclose(designs["alpha"].cell_matrix[:, 1], [0, 0, 1, 1])
+    np.testing.assert_allclose(designs["beta"].cell_matrix[:, 1], [0, 1, 0, 1])
+
+
+def test_numbers_become_groups_with_C(data):
+    one = design(data, "1 + C(dose)")
+    assert one.cells == ("dose=0", "dose=1", "dose=2")
+    np.testing.assert_array_equal(one.cell_matrix, [[1, 0, 0], [1, 1, 0], [1, 0, 1]])
+
+
+def test_the_order_of_categories_is_the_researchers(data):
+    ordered = data.copy()
+    ordered["group"] = data["group"].assign_attrs(levels='["young", "middle", "old"]')
+    one = design(ordered, "1 + group")
+    assert one.names == ("Intercept", "group[old]")
+    assert one.cells == ("group=young", "group=old")
+
+
+def test_levels_are_told_from_slopes_and_contrasts(data):
+    assert design(data, "1 + group * age").is_level == (True, False, False, False)
+    assert design(data, "0 + site + age").is_level == (True, True, True, False)
+    assert design(data, "0 + group + site").is_level == (True, True, False, False)
+
+
+def test_means_of_subjects_follow_from_coefficients(data):
+    one = design(data, "1 + group")
+    old = data["group"].values == "old"
+    means = one.mean([[0.5, 1.0], [0.0, -1.0]])
+    assert means.shape == (2, N)
+    np.testing.assert_allclose(means[:, old], [[0.5], [0.0]] * np.ones(old.sum()))
+    np.testing.assert_allclose(means[:, ~old], [[1.5], [-1.0]] * np.ones((~old).sum()))
+
+
+def test_a_bare_formula_holds_for_all_parameters_and_a_tilde_is_allowed():
+    assert by_parameter(MODEL, "~ 1 + group") == {"alpha": "1 + group", "beta": "1 + group"}
+    assert by_parameter(MODEL, {"beta": "group"}) == {"alpha": "1", "beta": "group"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 + gruop", r"uses 'gruop'.*Did you mean 'group'\? Covariates by subject: 'group', 'site'"),
+        ("1 + choice", "isn't a covariate of the subjects"),
+        ("1 + mood", "'mood', which varies by trial"),
+        ("1 + pill", "'pill', which varies by session"),
+        ("1 + hole", "'hole' is missing for 2 of 24 subjects: 's3', 's5'. Fill it in"),
+        ("1 + word", "'word' is missing for 1 of 24 subjects: 's0'"),
+        ("1 + same", "'same' is 'yes' for every subject"),
+        ("1 + age + I(2 * age)", "3 coefficients.*age, I(.*) are linearly dependent"),
+        ("0 + age", "no intercept"),
+        ("age ~ group", "left-hand side"),
+        ("1 + (1|site)", r"group-specific term \(1\|site\)"),
+        ("1 +", "can't be read"),
+        ("1 + offset(age)", "a population mean can't"),
+        ("1 + np.log(age - 50)", "aren't finite"),
+        ("1 + nonsense(age)", "can't be evaluated"),
+        ("1 + C(age > 50)", "Make them a column of the table"),
+    ],
+)
+def test_a_formula_that_cannot_be_used_is_refused_in_words(data, text, message, capsys):
+    with pytest.raises(ValueError, match=message):
+        design(data, text)
+    assert capsys.readouterr().out == ""
+
+
+def test_more_coefficients_than_subjects_are_refused(data):
+    with pytest.raises(ValueError, match="2 subjects can't tell them apart"):
+        design(data.isel(subject=[0, 1]), "1 + group + age")
+
+
+def test_formulas_of_parameters_that_do_not_exist_are_refused(data):
+    with pytest.raises(ValueError, match="names 'alpah'.*Did you mean 'alpha'"):
+        design_matrices(MODEL, data, {"alpah": "1 + group"})
+    with pytest.raises(TypeError, match="must be text"):
+        design_matrices(MODEL, data, {"alpha": 1})
