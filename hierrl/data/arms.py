@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierrl.data.table import Table, listed, nearest, plain
+from hierrl.data.table import MOMENTS, Table, listed, nearest, plain
 from hierrl.data.values import is_missing_text
 
 ODD = "\0"
@@ -88,6 +88,8 @@ def read_codes(table: Table, column: Hashable) -> Coded:
 def _value(value: object) -> Label | None:
     if is_missing_text(value):
         return None
+    if isinstance(value, MOMENTS):
+        return ODD
     value = plain(value.decode(errors="replace") if isinstance(value, bytes) else value)
     if isinstance(value, bool | int):
         return int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import cast
 
 import numpy as np
@@ -17,6 +17,9 @@ SHOWN = 12
 
 LONGEST = 60
 """Characters of a name or value in a message."""
+
+MOMENTS = (date, time, timedelta, np.datetime64, np.timedelta64)
+"""Types of dates and durations; pandas' own are among them."""
 
 # What the roles are called in messages.
 NOUN = {
@@ -116,9 +119,7 @@ def _is_missing(value: object) -> bool:
 
 def plain(value: object) -> object:
     """A value as Python writes it: numpy scalars become Python's, whole floats become ints."""
-    if isinstance(
-        value, date | timedelta | np.datetime64 | np.timedelta64
-    ):  # a pandas moment is one of these
+    if isinstance(value, MOMENTS):
         return str(value)
     value = value.item() if isinstance(value, np.generic) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import date, datetime, time, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierrl.data.table import NOUN, Table, listed, plain
+from hierrl.data.table import MOMENTS, NOUN, Table, listed, plain
 
 # Text that means "nothing here": readers of csv files know it, columns of a DataFrame may still hold it.
 MISSING_TEXT = frozenset({"", "na", "nan", "n/a", "<na>", "null", "none", "nat"})
 TRUE_TEXT = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE_TEXT = frozenset({"false", "f", "no", "n", "0", "0.0"})
-MOMENTS = (date, datetime, time, timedelta, np.datetime64, np.timedelta64)
 
 LARGEST_WHOLE = 2.0**53
 """Above this, floats skip integers."""
@@ -29,18 +27,10 @@ def is_missing_text(value: object) -> bool:
 def numbers(table: Table, column: Hashable, role: str) -> npt.NDArray[np.float64]:
     """A column as float64, NaN where nothing is given; text that is a number counts as one."""
     series = table.column(column)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype) or pd.api.types.is_timedelta64_dtype(series.dtype):
+    kind = series.dtype.kind
+    if kind in "mMc":  # moments and complex numbers
         raise _not_numbers(table, column, role, np.arange(len(series)))
-    if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_numeric_dtype(series.dtype):
-        values = (
-            series.to_numpy(dtype=complex, na_value=np.nan) if series.dtype.kind == "c" else _floats(series)
-        )
-        if np.iscomplexobj(values):
-            raise _not_numbers(table, column, role, np.arange(len(series)))
-    else:
-        values = _numbers_from_text(table, column, role)
+    values = _floats(series) if kind in "biuf" else _numbers_from_text(table, column, role)
     if np.isinf(values).any():
         where = np.isinf(values)
         raise ValueError(
@@ -84,16 +74,12 @@ def _not_numbers(table: Table, column: Hashable, role: str, rows: npt.NDArray) -
         isinstance(v, str) and _number(v.replace(",", ".", 1)) is not None for v in series.iloc[rows][:100]
     )
     if comma:
-        advice = "Are these decimal commas? Read the file with pandas.read_csv(..., decimal=',') and pass the DataFrame."
+        advice = "Are these decimal commas? Pass pandas.read_csv(path, decimal=',')."
     elif role == "trial":
-        advice = (
-            "Number the trials 1, 2, 3, ...; or pass trial=False if the rows are in the order of the trials."
-        )
+        advice = "Number the trials 1, 2, 3, ...; or pass trial=False if rows are in the order of the trials."
     else:
-        advice = (
-            f"Turn it into numbers first, for instance table[{column!r}].map({{'win': 1, 'lose': 0}}); "
-            "leave it empty where it is unknown."
-        )
+        recoded = f"table[{column!r}].map({{'win': 1, 'lose': 0}})"
+        advice = f"Turn it into numbers first, for instance {recoded}; leave it empty where it is unknown."
     return ValueError(
         f"The {NOUN[role]} must be numbers: column {column!r} holds {found} at {table.rows(rows)}. "
         f"{advice}{table.way_out(role)}"
@@ -166,7 +152,7 @@ def flags(table: Table, column: Hashable, role: str) -> tuple[npt.NDArray[np.boo
     meanings = [flag_of(value) for value in uniques]
     bad = [value for value, meaning in zip(uniques, meanings, strict=True) if meaning is None]
     if bad:
-        rows = np.isin(codes, [i for i, meaning in enumerate(meanings) if meaning is None])
+        rows = np.isin(codes, np.flatnonzero([meaning is None for meaning in meanings]))
         raise ValueError(
             f"The {NOUN[role]} must be true or false: column {column!r} holds {listed(bad)} at "
             f"{table.rows(rows)}. Write True/False or 1/0.{table.way_out(role)}"
