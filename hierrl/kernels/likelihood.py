@@ -266,7 +266,7 @@ def subject_pass(tables, trials, s, theta, order, gradient, hessian):
     if order > 1:
         hessian[:] = 0.0
         jacobian = _jacobian(tables, trials, s, theta, path, dpath)
-        _add_outer(tables, choice, share, p, jacobian, slope, loglik, hessian)
+        _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessian)
         _add_curvature(tables, theta, path, dpath, ddpath, r, hessian)
     return total
 
@@ -296,7 +296,7 @@ def _jacobian(tables, trials, s, theta, path, dpath):
 
 
 @njit(**JIT)
-def _add_outer(tables, choice, share, p, jacobian, slope, loglik, hessian):
+def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessian):
     """The part of the Hessian from first derivatives: ``f (1-f) G G' - f (sum_i p_i J_i J_i' - C C')`` and the lapse's.
 
     ``C = sum_i p_i J_i`` and ``G = J_choice - C``, both (P, T).
@@ -327,7 +327,7 @@ def _add_outer(tables, choice, share, p, jacobian, slope, loglik, hessian):
         for a in range(n_scalars):
             amount = 0.0
             for t in range(n_trials):
-                if share[t] > 0.0:
+                if scored[t]:
                     amount += chosen[a, t] * (p[choice[t], t] * np.exp(-loglik[t]) + share[t] * slope[t])
             _add_symmetric(hessian, lapse, a, -amount)
 

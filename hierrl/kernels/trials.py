@@ -82,7 +82,7 @@ def signal_range(model: Model, data: xr.Dataset, channel: int, *, reward_scale: 
 
 def n_contexts(model: Model, data: xr.Dataset) -> int:
     """How many contexts values are kept apart for."""
-    return max((len(np.unique(data[c.context].values)) for c in model.channels if c.context), default=1)
+    return max((int(_context(channel, data).max()) + 1 for channel in model.channels), default=1)
 
 
 def _aims(

@@ -120,8 +120,23 @@ class Channel:
         for field, values in allowed.items():
             if getattr(self, field) not in values:
                 raise ValueError(f"{field}={getattr(self, field)!r} is not one of {values}.")
-        if self.signal == "choice" and self.unchosen in ("mirror", "forgone"):
-            raise ValueError(f"unchosen={self.unchosen!r} needs an outcome signal; this channel remembers choices.")
+        if self.signal == "choice" and self.unchosen == "mirror":
+            raise ValueError("unchosen='mirror' needs an outcome signal; this channel remembers choices.")
+        if self.unchosen == "forgone" and self.signal != "reward":
+            raise ValueError(
+                "unchosen='forgone' needs signal='reward', as forgone is what other arms would have paid; "
+                f"found {self.signal!r}."
+            )
+        if self.signal == "forgone" and self.unchosen != "hold":
+            raise ValueError(
+                "signal='forgone' is about the arms not chosen and needs unchosen='hold'; "
+                f"found unchosen={self.unchosen!r}."
+            )
+        if self.update == "accumulate" and self.rates[0] != self.rates[1]:
+            raise ValueError(
+                "update='accumulate' knows no prediction error by whose sign to choose among the rates "
+                f"{self.rates}; give one rate."
+            )
 
     @property
     def rates(self) -> tuple[str | float, str | float]:

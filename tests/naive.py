@@ -1,0 +1,182 @@
+"""A choice model by hand: one trial after the other in plain Python, in raw reward units.
+
+Written from the published equations and the data contract, to be compared with the kernels. Nothing is shared
+with them but the model's description.
+
+* Rescorla & Wagner (1972): Q <- Q + rate (u - Q) for the chosen arm; the others hold.
+* Forgetting (Ito & Doya 2009): the others Q <- (1 - rate) Q. Fictitious: they move toward -u.
+  Counterfactual: toward what they would have paid, where it is known.
+* Decay rule (PVL-decay, Ahn et al. 2008): Q <- (1 - rate) Q, and the chosen arm gains u on top.
+* P(i) = (1 - lapse) softmax(bias + sum of weight * Q + sum of weight * regressor) + lapse / arms shown.
+* A missed choice teaches nothing (traces that fade by the trial do so if missed="decay"); an unknown outcome
+  teaches the channels of that outcome nothing; values start anew with each session.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hierrl.models import Channel, Model
+
+Values = dict[str, Any]
+"""Parameters of one subject: name -> number, or list by arm."""
+
+
+@dataclass
+class Told:
+    """What happened by hand: (row, ...) lists."""
+
+    loglik: list[float] = field(default_factory=list)
+    """By row; NaN where not scored."""
+    probability: list[list[float]] = field(default_factory=list)
+    """By row and arm."""
+    path: list[list[list[float]]] = field(default_factory=list)
+    """By row, channel and arm, before the trial."""
+    error: list[list[float]] = field(default_factory=list)
+    """By row and channel: prediction error of the chosen arm, NaN where nothing was learned from it."""
+
+
+def of_arm(value: Any, arm: int) -> float:
+    """A number, the number of an arm, or a number that stands in the model itself."""
+    return float(value[arm]) if isinstance(value, list) else float(value)
+
+
+def lookup(name: str | float, values: Values, arm: int) -> float:
+    return of_arm(values[name], arm) if isinstance(name, str) else float(name)
+
+
+def weight_of(channel: Channel, values: Values, arm: int) -> float:
+    """ "-beta*lambda" -> minus beta times lambda."""
+    text = channel.weight.replace(" ", "")
+    product = -1.0 if text[0] == "-" else 1.0
+    for factor in text.lstrip("-").split("*"):
+        product *= float(factor) if factor[0].isdigit() else lookup(factor, values, arm)
+    return product
+
+
+def step(channel: Channel, q: float, target: float, values: Values, arm: int) -> float:
+    """One arm learns."""
+    positive, negative = channel.rate if isinstance(channel.rate, tuple) else (channel.rate, channel.rate)
+    rate = lookup(positive if target - q >= 0 else negative, values, arm)
+    return (1 - rate) * q + target if channel.update == "accumulate" else q + rate * (target - q)
+
+
+def fade(channel: Channel, q: float, values: Values, arm: int) -> float:
+    """One arm is forgotten by a trial."""
+    if channel.decay is not None:
+        return (1 - lookup(channel.decay, values, arm)) * q
+    return step(channel, q, 0.0, values, arm)
+
+
+def learn(channel: Channel, q: list[float], row: Values, model: Model, values: Values) -> None:
+    """All arms of a channel after a trial, in place."""
+    chosen, arms = row["choice"], range(len(q))
+    fading = channel.unchosen == "decay" and channel.signal != "forgone"
+    if chosen < 0:
+        if model.missed == "decay" and fading:
+            q[:] = [fade(channel, q[i], values, i) for i in arms]
+        return
+    if channel.signal == "forgone":
+        for i in arms:
+            if i != chosen and not math.isnan(row["forgone"][i]):
+                q[i] = step(channel, q[i], row["forgone"][i], values, i)
+        return
+    outcome = 1.0 if channel.signal == "choice" else row[channel.signal]
+    if math.isnan(outcome):
+        return
+    for i in arms:
+        if i == chosen:
+            q[i] = step(channel, q[i], outcome, values, i)
+        elif fading:
+            q[i] = fade(channel, q[i], values, i)
+        elif channel.unchosen == "mirror":
+            q[i] = step(channel, q[i], -outcome, values, i)
+        elif channel.unchosen == "forgone" and not math.isnan(row["forgone"][i]):
+            q[i] = step(channel, q[i], row["forgone"][i], values, i)
+
+
+def logits(model: Model, q: list[list[float]], row: Values, values: Values, n_arms: int) -> list[float]:
+    x = []
+    for i in range(n_arms):
+        x.append(of_arm(values["bias"], i) if model.bias else 0.0)
+        x[i] += sum(weight_of(c, values, i) * q[k][i] for k, c in enumerate(model.channels))
+        for regressor in model.regressors:
+            column = row[regressor.column]
+            by_trial = column if i > 0 else 0.0
+            x[i] += values[regressor.weight] * (column[i] if isinstance(column, list) else by_trial)
+    return x
+
+
+def probabilities(x: list[float], shown: list[bool], lapse: float) -> list[float]:
+    largest = max(value for value, there in zip(x, shown, strict=True) if there)
+    odds = [math.exp(value - largest) if there else 0.0 for value, there in zip(x, shown, strict=True)]
+    return [
+        (1 - lapse) * o / sum(odds) + (lapse / sum(shown) if there else 0)
+        for o, there in zip(odds, shown, strict=True)
+    ]
+
+
+def error_of(channel: Channel, q: list[float], row: Values) -> float:
+    """What the chosen arm's outcome was beyond its value."""
+    if row["choice"] < 0 or channel.signal == "forgone":
+        return math.nan
+    return (1.0 if channel.signal == "choice" else row[channel.signal]) - q[row["choice"]]
+
+
+def retell(model: Model, data: xr.Dataset, values_of: dict[Any, Values]) -> Told:
+    """Go through the behaviour with each subject's parameters in raw units."""
+    told, n_arms = Told(), data.sizes["arm"]
+    before: tuple[Any, Any] | None = None
+    traces: list[dict[Any, list[float]]] = []
+    for row in rows_of(data):
+        values = values_of[row["subject"]]
+        if (row["subject"], row["session"]) != before:
+            traces, before = [{} for _ in model.channels], (row["subject"], row["session"])
+        q = []
+        for channel, trace in zip(model.channels, traces, strict=True):
+            start = [lookup(channel.start, values, i) for i in range(n_arms)]
+            q.append(trace.setdefault(row[channel.context] if channel.context else None, start))
+        lapse = values["lapse"] if model.lapse else 0.0
+        p = probabilities(logits(model, q, row, values, n_arms), row["available"], lapse)
+        told.path.append([list(one) for one in q])
+        told.probability.append(p)
+        told.loglik.append(math.log(p[row["choice"]]) if row["scored"] and row["choice"] >= 0 else math.nan)
+        told.error.append(
+            [error_of(channel, one, row) for channel, one in zip(model.channels, q, strict=True)]
+        )
+        for channel, one in zip(model.channels, q, strict=True):
+            learn(channel, one, row, model, values)
+    return told
+
+
+def rows_of(data: xr.Dataset) -> list[Values]:
+    """The behaviour as a list of plain dicts."""
+    names = [str(name) for name in data.data_vars if "trial" in data[name].dims]
+    columns = {name: data[name].transpose("trial", ...).values.tolist() for name in names}
+    columns["subject"], columns["session"] = (
+        data["trial_subject"].values.tolist(),
+        data["trial_session"].values.tolist(),
+    )
+    columns.setdefault("available", [[True] * data.sizes["arm"]] * data.sizes["trial"])
+    return [{name: column[t] for name, column in columns.items()} for t in range(data.sizes["trial"])]
+
+
+def values_by_subject(
+    named: dict[str, tuple[tuple[str, ...], np.ndarray]], subjects: np.ndarray
+) -> dict[Any, Values]:
+    """What `Problem.unpack` gives, as plain dicts."""
+    return {
+        subject: {name: values[s].tolist() for name, (_, values) in named.items()}
+        for s, subject in enumerate(subjects.tolist())
+    }
+
+
+def by_subject(values: list[float], data: xr.Dataset) -> np.ndarray:
+    """Sums of a list by row, NaN left out."""
+    subject = data["trial_subject"].values
+    return np.array([np.nansum(np.array(values)[subject == label]) for label in data["subject"].values])
