@@ -23,6 +23,7 @@ FLOW = (
     "mle",
     "formulas",
     "laplace",
+    "proposals",
     "marginal",
     "prior",
     "posterior",
@@ -38,10 +39,12 @@ FLOW = (
 # These talk to the user and may use the public names: they see the package as its users do.
 OUTERMOST = ("demo", "cli", "__main__")
 
+COMPILED = ("kernels/", "convex/solver.py", "marginal.py", "posterior/op.py")
 # Library -> the files and folders that may import it, also inside a function.
 HEAVY = {
-    "numba": ("kernels/", "convex/solver.py", "marginal.py", "posterior/op.py"),
-    "llvmlite": ("kernels/", "convex/solver.py", "marginal.py", "posterior/op.py"),
+    "numba": COMPILED,
+    "llvmlite": COMPILED,
+    "hierrl.kernels.jit": COMPILED,  # our door to numba
     "cvxpy": ("convex/",),
     "clarabel": ("convex/",),
     "pymc": ("posterior/",),
@@ -106,9 +109,9 @@ def wrong_directions() -> Iterator[str]:
 def misplaced_libraries() -> Iterator[str]:
     for file in source_files():
         for line, name in imports(file):
-            allowed = HEAVY.get(name.split(".")[0])
-            if allowed is not None and not relative(file).startswith(allowed):
-                yield f"{relative(file)}:{line} imports {name}; only {', '.join(allowed)} may"
+            for library, allowed in HEAVY.items():
+                if f"{name}.".startswith(f"{library}.") and not relative(file).startswith(allowed):
+                    yield f"{relative(file)}:{line} imports {name}; only {', '.join(allowed)} may"
 
 
 def pickles() -> Iterator[str]:
