@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -46,21 +48,22 @@ def test_likelihood_paths_and_probabilities_are_those_of_a_loop_by_hand(model, n
     assert_as_by_hand(model, data, seed=seed)
 
 
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"bias": True},
+    {"lapse": True},
+    {"per_arm": True},
+    {"signed": True},
+    {"signed": False},
+    {"start": 0.5},
+    {"start": "start"},
+    {"missed": "decay"},
+    {"bias": True, "lapse": True, "per_arm": True, "start": "start", "missed": "decay"},
+)
 NAMED = [
     pytest.param(hr.model(name, **options), id=f"{name}-{'-'.join(options)}")
     for name in hr.models()
-    for options in (
-        {},
-        {"bias": True},
-        {"lapse": True},
-        {"per_arm": True},
-        {"signed": True},
-        {"signed": False},
-        {"start": 0.5},
-        {"start": "start"},
-        {"missed": "decay"},
-        {"bias": True, "lapse": True, "per_arm": True, "start": "start", "missed": "decay"},
-    )
+    for options in OPTIONS
 ]
 COMPOSED = [
     pytest.param(hr.Model(channels=(hr.Channel(rate=("alpha_pos", "alpha_neg")),)), id="dual_rate"),
@@ -83,10 +86,10 @@ COMPOSED = [
         ),
         id="bandit4arm_lapse",
     ),
-    pytest.param(hr.Model(channels=hr.Channel(unchosen="mirror")), id="fictitious"),
-    pytest.param(hr.Model(channels=hr.Channel(unchosen="forgone")), id="counterfactual"),
+    pytest.param(hr.Model(channels=(hr.Channel(unchosen="mirror"),)), id="fictitious"),
+    pytest.param(hr.Model(channels=(hr.Channel(unchosen="forgone"),)), id="counterfactual"),
     pytest.param(
-        hr.Model(channels=(), regressors=hr.Regressor("mood"), bias=True, lapse=True), id="no_channel"
+        hr.Model(channels=(), regressors=(hr.Regressor("mood"),), bias=True, lapse=True), id="no_channel"
     ),
 ]
 

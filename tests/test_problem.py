@@ -48,7 +48,9 @@ def test_unpacked_parameters_are_in_reward_units_and_arm_zero_has_bias_zero():
 
 
 def test_selected_subjects_keep_their_likelihood_in_the_order_asked_for():
-    model = hr.Model(channels=hr.Channel(context="context"), regressors=(hr.Regressor("side"),), lapse=True)
+    model = hr.Model(
+        channels=(hr.Channel(context="context"),), regressors=(hr.Regressor("side"),), lapse=True
+    )
     problem = prepare(model, random_behaviour(5, 40, 4, rich=True))
     theta, chosen = random_theta(problem), [3, 0, 4]
     part = problem.select(chosen)
@@ -209,23 +211,23 @@ def test_parameters_of_the_wrong_shape_are_refused_with_their_names():
     ("model", "message"),
     [
         (
-            hr.Model(channels=hr.Channel("gain")),
+            hr.Model(channels=(hr.Channel("gain"),)),
             r"The channel with signal='gain' needs the column 'gain' by trial",
         ),
         (
-            hr.Model(channels=hr.Channel("forgone")),
+            hr.Model(channels=(hr.Channel("forgone"),)),
             r"A channel that learns from forgone rewards needs the column 'forgone'",
         ),
         (
-            hr.Model(channels=hr.Channel(unchosen="forgone")),
+            hr.Model(channels=(hr.Channel(unchosen="forgone"),)),
             r"needs the column 'forgone' by trial.*has choice, reward",
         ),
         (
-            hr.Model(channels=hr.Channel(context="hue")),
+            hr.Model(channels=(hr.Channel(context="hue"),)),
             r"context='hue' needs the column 'hue'.*Pass it to hr.behaviour",
         ),
         (
-            hr.Model(channels=(), regressors=hr.Regressor("mood")),
+            hr.Model(channels=(), regressors=(hr.Regressor("mood"),)),
             r"The regressor 'mood' needs the column 'mood'",
         ),
     ],
@@ -240,9 +242,9 @@ def test_a_signal_by_arm_and_a_regressor_with_holes_are_refused():
     with pytest.raises(
         ValueError, match=r"'side' must have one value per trial; found dims \('trial', 'arm'\)"
     ):
-        prepare(hr.Model(channels=hr.Channel("side")), data)
+        prepare(hr.Model(channels=(hr.Channel("side"),)), data)
     data["mood"][25] = np.nan
     with pytest.raises(
         ValueError, match=r"'mood' is missing or infinite at row 25 \(subject s1\).*finite value"
     ):
-        prepare(hr.Model(channels=(), regressors=hr.Regressor("mood")), data)
+        prepare(hr.Model(channels=(), regressors=(hr.Regressor("mood"),)), data)

@@ -6,9 +6,11 @@ an arm linearly through their weight, which is what makes every channel model co
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal, TypeGuard
 
 OUTCOME_SIGNALS = ("reward", "gain", "loss", "forgone")
 """Signals measured in reward units: divided by ``reward_scale`` before a kernel sees them."""
@@ -106,12 +108,18 @@ class Channel:
     context: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, list):
-            object.__setattr__(self, "rate", tuple(self.rate))
+        for field in ("rate", "decay", "start"):
+            object.__setattr__(self, field, _plain(getattr(self, field)))
+        if isinstance(self.rate, tuple) and len(self.rate) != 2:
+            raise ValueError(
+                f"rate={self.rate!r} must be one rate, or a pair: after a positive and after a negative "
+                "prediction error."
+            )
         Weight.parse(self.weight)
         self._check_choices()
-        for rate in (*self.rates, self.decay):
+        for rate in (*self.rates, *(() if self.decay is None else (self.decay,))):
             _check_rate(rate)
+        _check_start(self.start)
         if self.decay is not None and self.unchosen != "decay":
             raise ValueError(f"decay={self.decay!r} needs unchosen='decay'; this channel has {self.unchosen!r}.")
 
@@ -180,9 +188,31 @@ class Regressor:
             raise ValueError(f"The regressor {self.column!r} has the weight name {self.weight!r}; use letters, digits and _.")
 
 
-def _check_rate(rate: str | float | None) -> None:
+def _plain(value: Any) -> Any:
+    """Lists as tuples and numbers of any kind as floats, so that a channel is equal to itself read from JSON."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(part) for part in value)
+    return float(value) if _is_number(value) else value
+
+
+def _check_rate(rate: object) -> None:
     if isinstance(rate, str):
-        if not _NAME.match(rate):
-            raise ValueError(f"{rate!r} is not a parameter name; use letters, digits and _.")
-    elif rate is not None and not 0 <= rate <= 1:
-        raise ValueError(f"A fixed rate must lie in [0, 1]; found {rate}.")
+        _check_name(rate)
+    elif not _is_number(rate) or not 0 <= rate <= 1:
+        raise ValueError(f"A rate is the name of a parameter or a number in [0, 1]; found {rate!r}.")
+
+
+def _check_start(start: object) -> None:
+    if isinstance(start, str):
+        _check_name(start)
+    elif not _is_number(start) or not math.isfinite(start):
+        raise ValueError(f"A start value is the name of a parameter or a finite number; found {start!r}.")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.match(name):
+        raise ValueError(f"{name!r} is not a parameter name; use letters, digits and _.")

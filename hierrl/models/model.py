@@ -142,7 +142,7 @@ class Model:
 
     def to_json(self) -> str:
         """The model as JSON text."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Model:
@@ -169,7 +169,7 @@ class Model:
         return Parameter(name, kind, link, per_arm, 0, *self.bounds.get(name, default))
 
     def _checked_bounds(self) -> dict[str, tuple[float, float]]:
-        given = {name: (float(pair[0]), float(pair[1])) for name, pair in dict(self.bounds).items()}
+        given = {name: _as_pair(name, pair) for name, pair in dict(self.bounds).items()}
         object.__setattr__(self, "bounds", {})
         kinds = {parameter.name: parameter for parameter in self.parameters}
         object.__delattr__(self, "parameters")  # the cache was filled without the bounds
@@ -192,6 +192,14 @@ def _channel_parameters(channel: Channel, bounds: Mapping[str, tuple[float, floa
         # Only the first factor carries the unit: a product of weights is per reward once.
         link: Link = "identity" if signed else "log"
         yield Parameter(name, "weight", link, channel.per_arm, -unit if position == 0 else 0, *pair)
+
+
+def _as_pair(name: str, pair: Any) -> tuple[float, float]:
+    try:
+        lower, upper = (float(end) for end in pair)
+    except (TypeError, ValueError):
+        raise ValueError(f"The bounds of {name!r} must be two numbers (lower, upper); found {pair!r}.") from None
+    return lower, upper
 
 
 def _check_bound(name: str, lower: float, upper: float, kinds: Mapping[str, Parameter]) -> None:
