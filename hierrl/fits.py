@@ -8,6 +8,7 @@ Groups: ``posterior`` (parameters in raw reward units; a point fit has one chain
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -194,3 +195,14 @@ def _fit_stats(problem: Problem, stats: Mapping[str, npt.ArrayLike]) -> xr.Datas
         variables[name] = (dims, values.copy(), attributes)
     coords = {"subject": problem.subjects, "parameter": np.array(problem.labels, dtype=object)}
     return xr.Dataset(variables, coords=coords)
+
+
+def warn_of_failures(fit: xr.DataTree) -> None:
+    """One warning that counts the subjects that did not converge and says where to look."""
+    failed = fit["fit_stats"]["subject"].values[~fit["fit_stats"]["converged"].values]
+    if failed.size:
+        warnings.warn(
+            f"{failed.size} of {fit['fit_stats'].sizes['subject']} subjects did not converge (the first: {failed[0]}). "
+            "fit['fit_stats']['status'] has a sentence on each; their estimates are kept.",
+            stacklevel=3,
+        )

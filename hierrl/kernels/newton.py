@@ -8,7 +8,7 @@ concave problem in the weights.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +152,17 @@ def climb_batch(tables, trials, subjects, starts, lower, upper, free, theta, log
                 theta[s] = point
 
 
+class Maximum(NamedTuple):
+    """The best point found for each subject."""
+
+    theta: FloatArray
+    loglik: FloatArray
+    converged: npt.NDArray[np.bool_]
+    steps: npt.NDArray[np.int64]
+    done: npt.NDArray[np.bool_]
+    seconds: FloatArray
+
+
 def maximise(
     problem: Problem,
     starts: npt.ArrayLike,
@@ -162,7 +173,7 @@ def maximise(
     cores: int | None = None,
     progress: bool = False,
     description: str = "Maximising",
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+) -> Maximum:
     """The best local maximum from several starts, for each subject.
 
     Parameters
@@ -180,8 +191,8 @@ def maximise(
 
     Returns
     -------
-    theta (S, P), loglik (S,), converged (S,), steps (S,), done (S,)
-        `done` is False for subjects that an interrupt left out.
+    Maximum
+        theta (S, P), loglik, converged, steps, done (False for subjects that an interrupt left out), seconds, all (S,).
     """
     starts = np.asarray(starts, dtype=np.float64)
     starts = np.ascontiguousarray(starts[:, None] if starts.ndim == 2 else starts)
@@ -197,5 +208,5 @@ def maximise(
     def work(subjects: IndexArray) -> None:
         climb_batch(problem.tables, problem.trials, subjects, starts, low, high, free, theta, loglik, converged, steps)
 
-    done = over_subjects(work, problem.n_rows, cores=cores, progress=progress, description=description)
-    return theta, loglik, converged, steps, done
+    outcome = over_subjects(work, problem.n_rows, cores=cores, progress=progress, description=description)
+    return Maximum(theta, loglik, converged, steps, *outcome)

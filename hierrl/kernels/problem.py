@@ -136,7 +136,7 @@ class Problem:
         """As `derivatives`, at and with respect to the link scale."""
         theta = self.from_link(eta)
         value, *higher = self.derivatives(theta, order=order)
-        slope, bend = self._link_slopes(theta)
+        slope, bend = self.link_slopes(theta)
         if order == 0:
             return (value,)
         gradient = higher[0] * slope
@@ -147,7 +147,7 @@ class Problem:
         hessian[:, diagonal, diagonal] += higher[0] * bend
         return value, gradient, hessian
 
-    def _link_slopes(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def link_slopes(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """First and second derivative of the natural scale with respect to the link scale."""
         slope, bend = np.ones_like(theta), np.zeros_like(theta)
         for k, link in enumerate(self.links):

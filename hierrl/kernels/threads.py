@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,13 @@ SMALL_CHUNK = 20_000
 """Rows below which a single likelihood pass is not worth handing to another thread."""
 
 
+class Work(NamedTuple):
+    """What became of the work: which subjects are done, and the seconds spent on each (its share of its chunk's)."""
+
+    done: npt.NDArray[np.bool_]
+    seconds: npt.NDArray[np.float64]
+
+
 def over_subjects(
     work: Callable[[IndexArray], None],
     sizes: npt.ArrayLike,
@@ -26,7 +35,7 @@ def over_subjects(
     smallest: int = 1,
     progress: bool = False,
     description: str = "",
-) -> npt.NDArray[np.bool_]:
+) -> Work:
     """Call ``work(indices)`` for chunks of subjects on a thread pool.
 
     `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C chunks that
@@ -49,37 +58,42 @@ def over_subjects(
 
     Returns
     -------
-    ndarray of bool, (S,)
-        Which subjects are done: all, unless interrupted.
+    Work
+        ``done`` (S,): all, unless interrupted; ``seconds`` (S,).
     """
     sizes = np.asarray(sizes, dtype=np.float64)
     cores = cores or os.cpu_count() or 1
     chunks = _chunks(sizes, int(min(cores * CHUNKS_PER_CORE, 1 + sizes.sum() // smallest)))
-    done = np.zeros(sizes.size, dtype=bool)
+    outcome = Work(np.zeros(sizes.size, dtype=bool), np.zeros(sizes.size))
+
+    def timed(chunk: IndexArray) -> None:
+        started = perf_counter()
+        work(chunk)
+        share = sizes[chunk] / max(sizes[chunk].sum(), 1.0)
+        outcome.seconds[chunk] = (perf_counter() - started) * share
+        outcome.done[chunk] = True
+
     if len(chunks) == 1 and not progress:
-        work(chunks[0])
-        return ~done
+        timed(chunks[0])
+        return outcome
     with _bar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
-        _drain({pool.submit(work, chunk): chunk for chunk in chunks}, done, tick)
-    return done
+        _drain({pool.submit(timed, chunk): chunk for chunk in chunks}, tick)
+    return outcome
 
 
-def _drain(pending: dict[Future[None], IndexArray], done: npt.NDArray[np.bool_], tick: Callable[[int], None]) -> None:
+def _drain(pending: dict[Future[None], IndexArray], tick: Callable[[int], None]) -> None:
+    """Wait for all chunks; on Ctrl-C drop those that have not begun (the pool's exit waits for the others)."""
     try:
         while pending:
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 chunk = pending.pop(future)
                 future.result()
-                done[chunk] = True
                 tick(chunk.size)
     except BaseException as error:
         for future in pending:
             future.cancel()
         if not isinstance(error, KeyboardInterrupt):
             raise
-        for future, chunk in pending.items():
-            if not future.cancelled() and future.exception() is None:
-                done[chunk] = True
 
 
 def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:

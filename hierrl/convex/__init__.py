@@ -1,0 +1,192 @@
+"""The convex step: fast estimates per subject with an upper bound on the log-likelihood of every parameter value."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hierrl.convex.hull import STATUS, Hull, Relaxation, lay_out, logits_of, solve_hull
+from hierrl.convex.recovery import recover, starts_from
+from hierrl.data import check_behaviour
+from hierrl.fits import build_fit, warn_of_failures
+from hierrl.kernels.newton import Maximum
+from hierrl.kernels.problem import Problem, prepare
+from hierrl.models.model import Model
+from hierrl.oddities import at_bound, statuses
+
+CERTIFIED = 1e-3
+"""Nats of gap up to which the bound counts as proof that no parameter value fits better."""
+
+__all__ = ["CERTIFIED", "fit_convex"]
+
+
+def fit_convex(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    relaxation: Literal["hull", "monotone"] = "hull",
+    cores: int | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> xr.DataTree:
+    r"""Estimate every subject through a convex relaxation, with a bound on what any estimate could reach.
+
+    The hull relaxation replaces a channel's path at one rate by mixtures of its paths at all rates,
+    :math:`\int F(\rho)\,dw(\rho)` with :math:`w \ge 0` and total mass within the bounds of the weight. Its optimum bounds
+    the log-likelihood of every parameter value within bounds, which ``bound`` certifies whatever the solver did;
+    collapsing each mixture to one rate and solving for the weights gives the estimate. No step is non-convex.
+
+    Parameters
+    ----------
+    model : Model
+        What to fit.
+    data : Dataset
+        Behaviour from `behaviour`.
+    relaxation : {"hull", "monotone"}
+        ``"monotone"`` is the relaxation of Zhu et al. (2025), solved with CVXPY: free kernels that never increase with
+        the lag. It is looser and slower; it shows the kernel without a model.
+    cores : int, optional
+        Threads; all cores if not given.
+    progress : bool
+        Show a progress bar on a terminal.
+    **options
+        For ``"monotone"``: ``horizon``, ``solver``, ``mass_bound``, ``penalty``, ``constraints``.
+
+    Returns
+    -------
+    DataTree
+        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units; ``fit_stats``
+        with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit`` (trial, arm) of the
+        relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation does not contain the model;
+        ``fit["fit_stats"]["bound"].attrs["reason"]`` says why.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not a behaviour Dataset or lack a column that the model needs.
+
+    Notes
+    -----
+    Source of the problem and of the monotone relaxation: Zhu, Hoffmann, Zhang & Boedecker, arXiv 2511.04454.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=120)
+    >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=3, random_seed=1)
+    >>> fit = hr.fit_convex(hr.model("rw"), data)
+    >>> bool((fit["fit_stats"]["gap"] >= 0).all())
+    True
+    """
+    check_behaviour(data)
+    started = perf_counter()
+    problem = prepare(model, data)
+    if relaxation == "hull":
+        _refuse(options, "hull")
+        parts = _fit_hull(problem, cores=cores, progress=progress)
+    elif relaxation == "monotone":
+        parts = _fit_monotone(problem, cores=cores, progress=progress, **options)
+    else:
+        raise ValueError(f"relaxation={relaxation!r} is not one of ('hull', 'monotone').")
+    estimate, bound, reasons, status, seconds, group = parts
+    settings = {"estimator": "convex", "relaxation": relaxation, "options": _recordable(options), "bound_missing": reasons}
+    fit = build_fit(
+        problem,
+        data,
+        estimate.theta,
+        stats={
+            "loglik": estimate.loglik,
+            "bound": bound,
+            "gap": bound - estimate.loglik,
+            "converged": estimate.converged,
+            "certified": bound - estimate.loglik <= CERTIFIED,
+            "status": status,
+            "seconds": seconds + estimate.seconds,
+            "at_bound": at_bound(problem, estimate.theta),
+        },
+        settings={**settings, "seconds": perf_counter() - started},
+        groups={"relaxation": group},
+    )
+    if reasons:
+        fit["fit_stats"]["bound"].attrs["reason"] = " ".join(reasons)
+    warn_of_failures(fit)
+    return fit
+
+
+Parts = tuple[Maximum, npt.NDArray[np.float64], list[str], npt.NDArray[np.object_], npt.NDArray[np.float64], xr.Dataset]
+
+
+def _fit_hull(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
+    hull = lay_out(problem)
+    solution = solve_hull(problem, hull, cores=cores, progress=progress)
+    estimate = recover(problem, starts_from(problem, hull, solution), cores=cores, progress=progress)
+    bound = np.full(problem.n_subjects, np.nan) if hull.reasons else solution.bound
+    done = solution.done & estimate.done
+    outcome = [STATUS[int(code)] if ok else "Not fitted: interrupted." for code, ok in zip(solution.outcome, done)]
+    status = statuses(problem, outcome, estimate.theta)
+    group = _relaxation_group(problem, hull, solution)
+    return estimate, bound, list(hull.reasons), status, solution.seconds, group
+
+
+def _fit_monotone(problem: Problem, *, cores: int | None, progress: bool, **options: Any) -> Parts:
+    # cvxpy takes a second to import, which the default relaxation does not need to pay
+    from hierrl.convex.monotone import solve_monotone
+
+    result = solve_monotone(problem, progress=progress, **options)
+    estimate = recover(problem, result.theta[:, None], cores=cores, progress=progress)
+    status = statuses(problem, list(result.status), estimate.theta)
+    return estimate, result.bound, list(result.reasons), status, result.seconds, result.to_dataset(problem)
+
+
+def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.Dataset:
+    """The relaxed optimum: logits by trial and arm, and the atoms by subject, weights in raw reward units."""
+    width = max(int(solution.n.max(initial=0)), 1)
+    group, layout = solution.group[:, :width], hull.layout
+    used = np.arange(width) < solution.n[:, None]
+    channel = np.where(group >= 0, _pick(layout.channel, group), -1)
+    arm = np.where(group >= 0, _pick(layout.arm, group), -1)
+    sign = np.where(group >= 0, _pick(layout.sign, group), 1.0)
+    outcome = np.array([c.is_outcome for c in problem.model.channels] or [False])
+    factor = np.where((channel >= 0) & outcome[channel], 1.0 / problem.reward_scale, 1.0)
+    weight = np.where(used, sign * solution.coefficient[:, :width] * factor, np.nan)
+    by_atom = ("subject", "atom")
+    return xr.Dataset(
+        {
+            "logit": (("trial", "arm"), logits_of(problem, hull, solution), {"long_name": "logits of the relaxed optimum"}),
+            "loglik": ("subject", solution.value, {"long_name": "log-likelihood of the relaxed optimum", "units": "nats"}),
+            "weight": (by_atom, weight, {"long_name": "weight of the atom, in raw reward units"}),
+            "rate": (by_atom, np.where(used, solution.rate[:, :width], np.nan), {"long_name": "rate; NaN for linear terms"}),
+            "channel": (by_atom, channel, {"long_name": "channel of the atom; -1 for linear terms"}),
+            "channel_arm": (by_atom, arm, {"long_name": "arm of a channel per arm; -1 = all arms"}),
+            "rounds": ("subject", solution.rounds, {"long_name": "rounds of column generation"}),
+            "nodes": ("subject", solution.nodes, {"long_name": "sign cases solved"}),
+        },
+        coords={
+            "trial": np.arange(problem.n_trials),
+            "arm": problem.arms,
+            "subject": problem.subjects,
+            "atom": np.arange(width),
+        },
+    )
+
+
+def _pick(values: npt.NDArray, group: npt.NDArray[np.int64]) -> npt.NDArray:
+    """values[group], with something harmless where there is no group."""
+    return values[np.maximum(group, 0)] if values.size else np.zeros(group.shape, dtype=values.dtype)
+
+
+def _refuse(options: dict[str, Any], relaxation: str) -> None:
+    if options:
+        raise TypeError(
+            f"fit_convex(relaxation={relaxation!r}) does not take {', '.join(options)}; "
+            "these belong to relaxation='monotone'."
+        )
+
+
+def _recordable(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as they can stand in JSON: functions by name."""
+    return {name: value if isinstance(value, (int, float, str, bool, type(None))) else repr(value) for name, value in options.items()}

@@ -1,0 +1,351 @@
+"""The hull relaxation of a whole data set: which paths it is made of, sign cases, and what comes out per subject.
+
+`lay_out` turns a model's channels into *groups* of paths (see `solver.py`) and says in sentences where the hull does not
+contain the model, so that there is no bound. `solve_hull` solves all subjects and, where weights of either sign make the
+relaxation loose, its sign cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hierrl.convex.solver import (
+    ATOMS_PER_GROUP,
+    BIAS,
+    CONVERGED,
+    CROWDED,
+    FIXED_PATH,
+    REGRESSOR,
+    STALLED,
+    UNFINISHED,
+    relaxed_logits,
+    solve_batch,
+)
+from hierrl.kernels.problem import Problem
+from hierrl.kernels.tables import N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN_OWN_DECAY
+from hierrl.kernels.threads import IndexArray, over_subjects
+from hierrl.models.channels import Weight
+
+FloatArray = npt.NDArray[np.float64]
+
+GRID_LOGITS = np.linspace(-6.5, 6.5, 38)
+FIRST_RATES = np.array([0.03, 0.15, 0.4, 0.8])
+MIXED_MASS = 1e-7
+"""Share of a group's bound below which a sign does not count as used."""
+MAX_SIGN_NODES = 64
+"""Sign cases solved per subject at most; where they run out the bound is that of the unsolved cases' parents."""
+ENUMERATED_SIGNS = 2
+"""Channels of either sign up to which all sign cases are solved at once."""
+LOOSE = 1e-2
+"""Nats of gap from which sign cases are worth solving."""
+
+STATUS = {
+    CONVERGED: "The relaxation converged.",
+    STALLED: "The relaxation stopped short of its tolerance because no path would improve it further; the bound is valid.",
+    CROWDED: "The relaxation ran out of room for atoms before its tolerance was met; the bound is valid but may be loose.",
+    UNFINISHED: "The relaxation reached its maximum number of rounds; the bound is valid but may be loose.",
+}
+
+
+class Layout(NamedTuple):
+    """Groups of paths as arrays for the solver. G groups, followed by paths without a free rate; N linear terms."""
+
+    n_groups: int
+    channel: npt.NDArray[np.int64]
+    arm: npt.NDArray[np.int64]
+    """The arm, -1 = all arms."""
+    sign: FloatArray
+    low: FloatArray
+    """Bounds on the sum of the group's weights."""
+    high: FloatArray
+    rate_low: FloatArray
+    rate_high: FloatArray
+    shape: FloatArray
+    """(G, roles + 1): constant rates and start value."""
+    free: npt.NDArray[np.bool_]
+    """(G, roles + 1): roles that have the atom's rate."""
+    grid: FloatArray
+    """Where to look for local maxima, as a share of the interval of rates."""
+    first: FloatArray
+    """Rates of the atoms that a group starts with, likewise."""
+    linear: npt.NDArray[np.int64]
+    """(N, 2): kind (BIAS, REGRESSOR, FIXED_PATH) and arm, regressor or group."""
+    linear_low: FloatArray
+    linear_high: FloatArray
+
+
+@dataclass(frozen=True)
+class Term:
+    """Where a group or linear term came from: the scalars its rate and coefficient stand for."""
+
+    rates: tuple[int, ...] = ()
+    weights: tuple[int, ...] = ()
+    coefficient: float = 1.0
+
+
+@dataclass(frozen=True)
+class Hull:
+    """A problem's layout, the origin of its groups and linear terms, and why there is no bound (empty if there is)."""
+
+    layout: Layout
+    groups: tuple[Term, ...]
+    linear: tuple[Term, ...]
+    opposite: npt.NDArray[np.int64]
+    """(G,): the group with the same paths and the other sign, -1 if there is none."""
+    reasons: tuple[str, ...]
+
+
+class Relaxation(NamedTuple):
+    """Relaxed optima of S subjects with K columns at most; value, bound (S,), logit (n_trials, m)."""
+
+    value: FloatArray
+    bound: FloatArray
+    coefficient: FloatArray
+    group: npt.NDArray[np.int64]
+    rate: FloatArray
+    size: FloatArray
+    """What each column contributes to the logits, by which recovery weighs it."""
+    n: npt.NDArray[np.int64]
+    outcome: npt.NDArray[np.int64]
+    rounds: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int64]
+    done: npt.NDArray[np.bool_]
+    seconds: FloatArray
+
+
+def lay_out(problem: Problem) -> Hull:
+    """Groups of paths whose mixtures contain every logit the model can produce, or nearly so with the reasons."""
+    return _Layouter(problem).build()
+
+
+class _Layouter:
+    """Walks over channels and arms and collects groups and linear terms."""
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self.groups: list[dict] = []
+        self.terms: list[Term] = []
+        self.opposite: list[int] = []
+        self.fixed: list[dict] = []
+        self.linear: list[tuple[int, int, float, float]] = []
+        self.linear_terms: list[Term] = []
+        self.reasons: dict[str, None] = {}
+
+    def build(self) -> Hull:
+        problem, tables = self.problem, self.problem.tables
+        if problem.model.lapse:
+            self.reasons["The lapse is outside the softmax, which the relaxation leaves out."] = None
+        for arm in range(1, problem.arms.size):
+            if tables.bias_value[arm] < problem.n_parameters:
+                self.add_linear(BIAS, arm, tables.bias_value[arm])
+        for r, scalar in enumerate(tables.regressor_value):
+            self.add_linear(REGRESSOR, r, scalar)
+        for c, channel in enumerate(problem.model.channels):
+            for arm in range(problem.arms.size) if channel.per_arm else [-1]:
+                self.add_channel(c, arm)
+        for path, (low, high, term) in ((f["group"], f["range"]) for f in self.fixed):
+            self.linear.append((FIXED_PATH, len(self.groups) + self.fixed_index(path), low, high))
+            self.linear_terms.append(term)
+        return Hull(self.layout(), tuple(self.terms), tuple(self.linear_terms), np.array(self.opposite, dtype=np.int64), tuple(self.reasons))
+
+    def fixed_index(self, path: dict) -> int:
+        """Position of a path without a free rate."""
+        return [f["group"] for f in self.fixed].index(path)
+
+    def add_linear(self, kind: int, which: int, scalar: int) -> None:
+        self.linear.append((kind, which, self.problem.lower[scalar], self.problem.upper[scalar]))
+        self.linear_terms.append(Term(weights=(int(scalar),)))
+
+    def add_channel(self, c: int, arm: int) -> None:
+        problem, tables, channel = self.problem, self.problem.tables, self.problem.model.channels[c]
+        value = tables.value[c, max(arm, 0)]
+        roles = [POSITIVE, NEGATIVE] + ([OWN_DECAY] if tables.unchosen[c] == UNCHOSEN_OWN_DECAY else [])
+        free = np.zeros(N_ROLES + 1, dtype=bool)
+        shape = np.zeros(N_ROLES + 1)
+        for role in range(N_ROLES):
+            if value[role] >= problem.n_parameters:
+                shape[role] = tables.constants[value[role] - problem.n_parameters]
+            elif role == START:
+                self.note_start(channel.start, value[role])
+                shape[role] = np.clip(0.0, problem.lower[value[role]], problem.upper[value[role]])
+            else:
+                free[role] = True
+        rates = tuple(dict.fromkeys(int(value[role]) for role in roles if free[role]))
+        self.note_rates(channel, rates, [role for role in roles if not free[role]], shape)
+        path = {"channel": c, "arm": arm, "shape": shape, "free": free, "rates": rates}
+        low, high, term = self.weight_range(c, arm, rates)
+        if rates:
+            self.add_signs(path, low, high, term)
+        else:
+            self.fixed.append({"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)})
+
+    def note_start(self, name: str | float, scalar: int) -> None:
+        if self.problem.lower[scalar] < self.problem.upper[scalar]:
+            self.reasons[f"The start value {name!r} is free; the relaxation holds it at 0."] = None
+
+    def note_rates(self, channel, rates: tuple[int, ...], constant: list[int], shape: FloatArray) -> None:
+        labels = [self.problem.labels[k] for k in rates]
+        if len(rates) > 1:
+            self.reasons[f"The rates {' and '.join(labels)} are tied in the relaxation."] = None
+        elif rates and any(role in (POSITIVE, NEGATIVE) for role in constant):
+            self.reasons[f"A fixed rate beside {labels[0]} is ignored in the relaxation."] = None
+        elif not rates and shape[POSITIVE] != shape[NEGATIVE]:
+            self.reasons["A channel with two fixed rates is treated as if it had one in the relaxation."] = None
+
+    def weight_range(self, c: int, arm: int, rates: tuple[int, ...]) -> tuple[float, float, Term]:
+        """Smallest and largest total weight of a channel, and the scalars that make it."""
+        problem, weight = self.problem, Weight.parse(self.problem.model.channels[c].weight)
+        scalars = tuple(int(k) for k in problem.tables.weight_value[c, max(arm, 0), : len(weight.names)])
+        ends = np.array([weight.coefficient])
+        for k in scalars:
+            ends = np.concatenate([ends * problem.lower[k], ends * problem.upper[k]])
+        return float(ends.min()), float(ends.max()), Term(rates, scalars, weight.coefficient)
+
+    def add_signs(self, path: dict, low: float, high: float, term: Term) -> None:
+        """One group for a weight of one sign, two groups that point at each other for either."""
+        first = len(self.groups)
+        cases = []
+        if high > 0:
+            cases.append({**path, "sign": 1.0, "low": max(low, 0.0), "high": high})
+        if low < 0:
+            cases.append({**path, "sign": -1.0, "low": max(-high, 0.0), "high": -low})
+        self.groups += cases
+        self.terms += [term] * len(cases)
+        self.opposite += [first + 1, first] if len(cases) == 2 else [-1] * len(cases)
+
+    def layout(self) -> Layout:
+        problem, rows = self.problem, [*self.groups, *(f["group"] for f in self.fixed)]
+        rate_low = [max((problem.lower[k] for k in row["rates"]), default=0.0) for row in rows]
+        rate_high = [min((problem.upper[k] for k in row["rates"]), default=1.0) for row in rows]
+        return Layout(
+            n_groups=len(self.groups),
+            channel=np.array([row["channel"] for row in rows], dtype=np.int64),
+            arm=np.array([row["arm"] for row in rows], dtype=np.int64),
+            sign=np.array([row["sign"] for row in rows], dtype=np.float64),
+            low=np.array([row["low"] for row in rows], dtype=np.float64),
+            high=np.array([row["high"] for row in rows], dtype=np.float64),
+            rate_low=np.array(rate_low, dtype=np.float64),
+            rate_high=np.array(rate_high, dtype=np.float64),
+            shape=np.array([row["shape"] for row in rows], dtype=np.float64).reshape(len(rows), N_ROLES + 1),
+            free=np.array([row["free"] for row in rows], dtype=bool).reshape(len(rows), N_ROLES + 1),
+            grid=np.concatenate([[0.0], 1 / (1 + np.exp(-GRID_LOGITS)), [1.0]]),
+            first=FIRST_RATES,
+            linear=np.array([row[:2] for row in self.linear], dtype=np.int64).reshape(len(self.linear), 2),
+            linear_low=np.array([row[2] for row in self.linear], dtype=np.float64),
+            linear_high=np.array([row[3] for row in self.linear], dtype=np.float64),
+        )
+
+
+def solve_hull(problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False) -> Relaxation:
+    """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no `reasons`.
+
+    With weights of either sign, sign cases are solved one by one where their mixture is loose. A node is a task with the
+    signs of some channels fixed. The bound of a subject is the largest over its leaves; a node whose solution mixes no
+    signs, or whose bound lies below the best solution without mixed signs, is a leaf. The best solution is kept.
+    """
+    n = problem.n_subjects
+    subject, active = _first_nodes(hull, n)
+    best, settled = None, np.zeros(n, dtype=bool)
+    incumbent, leaves, nodes, seconds = np.full(n, -np.inf), np.full(n, -np.inf), np.zeros(n, dtype=np.int64), np.zeros(n)
+    done = np.ones(n, dtype=bool)
+    while subject.size:
+        wave = _solve_tasks(problem, hull, subject, active, cores=cores, progress=progress)
+        np.add.at(nodes, subject, 1)
+        np.add.at(seconds, subject, wave.seconds)
+        np.logical_and.at(done, subject, wave.done)
+        mixed = _mixed_group(hull, wave, active)
+        pure = mixed < 0
+        np.maximum.at(incumbent, subject[pure], wave.value[pure])
+        split = ~pure & wave.done & (nodes[subject] < MAX_SIGN_NODES) & (wave.bound > incumbent[subject] + LOOSE)
+        np.maximum.at(leaves, subject[~split], wave.bound[~split])
+        best = _keep_best(best, subject, wave, pure, settled)
+        subject, active = _children(hull, subject[split], active[split], mixed[split])
+    return best._replace(bound=np.where(done, leaves, np.nan), nodes=nodes, done=done, seconds=seconds)
+
+
+def _first_nodes(hull: Hull, n_subjects: int) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
+    """Tasks to begin with: all sign cases where they are few (mixtures are nearly always loose), else one with all groups."""
+    pairs = [g for g in range(hull.opposite.size) if hull.opposite[g] > g]
+    cases = [np.ones(hull.layout.n_groups, dtype=bool)]
+    if len(pairs) <= ENUMERATED_SIGNS:
+        for g in pairs:
+            cases = [case & (np.arange(case.size) != out) for case in cases for out in (g, hull.opposite[g])]
+    subject = np.tile(np.arange(n_subjects, dtype=np.int64), len(cases))
+    return subject, np.repeat(np.array(cases, dtype=bool).reshape(len(cases), -1), n_subjects, axis=0)
+
+
+def _solve_tasks(
+    problem: Problem, hull: Hull, subject: IndexArray, active: npt.NDArray[np.bool_], *, cores: int | None, progress: bool
+) -> Relaxation:
+    """Solve tasks: subject[k] with the groups active[k]."""
+    n, width = subject.size, len(hull.linear) + ATOMS_PER_GROUP * max(hull.layout.n_groups, 1)
+    coefficient, rate, size = np.zeros((n, width)), np.full((n, width), np.nan), np.zeros((n, width))
+    group = np.full((n, width), -1, dtype=np.int64)
+    value, bound = np.full(n, np.nan), np.full(n, np.nan)
+    used, outcome, rounds = np.zeros(n, dtype=np.int64), np.full(n, UNFINISHED), np.zeros(n, dtype=np.int64)
+
+    def work(tasks: IndexArray) -> None:
+        solve_batch(
+            problem.tables, problem.trials, tasks, subject, hull.layout, active,
+            coefficient, group, rate, size, value, bound, used, outcome, rounds,
+        )  # fmt: skip
+
+    sizes = problem.n_rows[subject]
+    done, seconds = over_subjects(work, sizes, cores=cores, progress=progress, description="Convex relaxation")
+    return Relaxation(value, bound, coefficient, group, rate, size, used, outcome, rounds, np.ones(n, dtype=np.int64), done, seconds)
+
+
+def _mixed_group(hull: Hull, wave: Relaxation, active: npt.NDArray[np.bool_]) -> IndexArray:
+    """By task: a group that carries mass as its opposite does, the one where the smaller of both is largest; -1 if none."""
+    n, n_groups = active.shape
+    mass = np.zeros((n, n_groups))
+    for g in range(n_groups):
+        mass[:, g] = np.where(wave.group == g, wave.coefficient, 0.0).sum(axis=1) / hull.layout.high[g]
+    if n_groups == 0:
+        return np.full(n, -1)
+    lesser = np.where(hull.opposite >= 0, np.minimum(mass, mass[:, hull.opposite]), 0.0)
+    return np.where(lesser.max(axis=1) > MIXED_MASS, lesser.argmax(axis=1), -1)
+
+
+def _children(
+    hull: Hull, subject: IndexArray, active: npt.NDArray[np.bool_], mixed: IndexArray
+) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
+    """Two nodes for each one split: without the group, and without its opposite."""
+    first, second = active.copy(), active.copy()
+    rows = np.arange(subject.size)
+    first[rows, mixed] = False
+    second[rows, hull.opposite[mixed]] = False
+    return np.concatenate([subject, subject]), np.concatenate([first, second])
+
+
+def _keep_best(
+    best: Relaxation | None, subject: IndexArray, wave: Relaxation, pure: npt.NDArray[np.bool_], settled: npt.NDArray[np.bool_]
+) -> Relaxation:
+    """Let the first solution without mixed signs replace a mixed one, and a better one a worse one."""
+    if best is None:
+        best = Relaxation(*(np.array(part[: settled.size]) for part in wave))
+    for k in np.flatnonzero(pure):
+        s = subject[k]
+        if not settled[s] or wave.value[k] > best.value[s]:
+            settled[s] = True
+            for part in ("value", "coefficient", "group", "rate", "size", "n", "outcome", "rounds"):
+                getattr(best, part)[s] = getattr(wave, part)[k]
+    return best
+
+
+def logits_of(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
+    """Logits (n_trials, m) of the relaxed optimum."""
+    out = np.zeros((problem.arms.size, problem.n_trials))
+
+    def work(subjects: IndexArray) -> None:
+        relaxed_logits(
+            problem.tables, problem.trials, hull.layout, subjects,
+            relaxation.coefficient, relaxation.group, relaxation.rate, relaxation.n, out,
+        )  # fmt: skip
+
+    over_subjects(work, problem.n_rows)
+    return out.T

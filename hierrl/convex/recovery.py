@@ -1,0 +1,88 @@
+"""Recovery: from a relaxed optimum to parameters of the model, without a non-convex step.
+
+Each channel's mixture of paths is collapsed to one rate in a few ways (the mass-weighted mean in logit, its heaviest
+atoms); at each of these rates the weights solve a concave problem; the best is the convex estimate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hierrl.convex.hull import Hull, Relaxation
+from hierrl.kernels.newton import Maximum, maximise
+from hierrl.kernels.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+
+LOGIT_CLIP = 6.0
+N_HEAVIEST = 3
+IDLE_RATE = 0.3
+"""Rate of a channel without mass: it does not matter for the fit, but another estimator may start there."""
+START_LAPSE = 0.05
+
+
+def concave_scalars(problem: Problem) -> npt.NDArray[np.bool_]:
+    """(P,) which scalars are solved for at given paths: weights, biases, and the lapse."""
+    return np.array([parameter.kind not in ("rate", "start") for _, parameter, _ in problem.scalars])
+
+
+def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
+    """Parameter vectors (S, K, P) that collapse each subject's mixtures in K ways."""
+    n_starts = 1 + N_HEAVIEST
+    theta = np.tile(idle_point(problem), (problem.n_subjects, n_starts, 1))
+    for k in range(problem.n_parameters):
+        rates = _collapsed(hull, relaxation, k)
+        theta[:, :, k] = np.where(np.isnan(rates), theta[:, :, k], rates)
+    for scalar, total in _weights(hull, relaxation).items():
+        theta[:, :, scalar] = total[:, None]
+    return problem.clip(theta)
+
+
+def recover(problem: Problem, starts: FloatArray, *, cores: int | None = None, progress: bool = False) -> Maximum:
+    """The best of the starts (S, K, P) after solving for weights, biases and lapse at their rates."""
+    free = concave_scalars(problem)
+    return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
+
+
+def idle_point(problem: Problem) -> FloatArray:
+    """(P,) a parameter vector inside the bounds that makes choices (nearly) at random."""
+    values = {"rate": IDLE_RATE, "lapse": START_LAPSE}
+    return problem.clip(np.array([values.get(parameter.kind, 0.0) for _, parameter, _ in problem.scalars]))
+
+
+def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
+    """Rates (S, K) that `scalar` could stand for: the mean and the weightiest atoms; NaN where there is no atom.
+
+    Atoms count by what they contribute to the logits: a slow atom may need a huge weight to matter a little.
+    """
+    groups = [g for g, term in enumerate(hull.groups) if scalar in term.rates]
+    size = np.where(np.isin(relaxation.group, groups), relaxation.size, 0.0)
+    rate = np.where(size > 0, relaxation.rate, 0.5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logit = np.clip(np.log(rate) - np.log1p(-rate), -LOGIT_CLIP, LOGIT_CLIP)
+        mean = 1.0 / (1.0 + np.exp(-(size * logit).sum(axis=1) / size.sum(axis=1)))
+    order = np.argsort(-size, axis=1)[:, :N_HEAVIEST]
+    heaviest = np.where(np.take_along_axis(size, order, 1) > 0, np.take_along_axis(rate, order, 1), np.nan)
+    padding = np.full((size.shape[0], N_HEAVIEST - heaviest.shape[1]), np.nan)
+    found = np.column_stack([mean, heaviest, padding])
+    # A mixture with fewer atoms repeats its mean, so that the other channels' further atoms are still tried.
+    return np.where(np.isnan(found), mean[:, None], found)
+
+
+def _weights(hull: Hull, relaxation: Relaxation) -> dict[int, FloatArray]:
+    """Scalars of weights and linear terms with their total (S,); factors of a product share it out as total, 1, 1 ..."""
+    totals: dict[int, FloatArray] = {}
+    for g, term in enumerate(hull.groups):
+        mass = np.where(relaxation.group == g, relaxation.coefficient, 0.0).sum(axis=1)
+        _share(totals, term.weights, hull.layout.sign[g] * mass / term.coefficient)
+    for j, term in enumerate(hull.linear):
+        _share(totals, term.weights, relaxation.coefficient[:, j] / term.coefficient)
+    return totals
+
+
+def _share(totals: dict[int, FloatArray], scalars: tuple[int, ...], amount: FloatArray) -> None:
+    first, *others = scalars
+    totals[first] = totals.get(first, 0.0) + amount
+    for scalar in others:
+        totals.setdefault(scalar, np.ones_like(amount))

@@ -1,0 +1,197 @@
+"""Maximum likelihood per subject, started from the convex fit."""
+
+from __future__ import annotations
+
+from itertools import product
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hierrl.convex import CERTIFIED, fit_convex
+from hierrl.convex.recovery import concave_scalars
+from hierrl.data import check_behaviour
+from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, theta_of, warn_of_failures
+from hierrl.kernels.newton import Maximum, maximise
+from hierrl.kernels.problem import Problem, prepare
+from hierrl.models.model import Model
+from hierrl.oddities import at_bound, statuses
+
+FloatArray = npt.NDArray[np.float64]
+
+SPREAD = (0.05, 0.2, 0.5, 0.85)
+"""Rates at which further starts are placed, all rates alike."""
+CORNERS = (0.15, 0.7)
+"""Rates whose combinations are further starts where a model has two or three rates."""
+MAX_CORNER_RATES = 3
+
+
+def fit_mle(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    start: xr.DataTree | None = None,
+    cores: int | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    r"""Maximum likelihood for every subject, from the convex estimate.
+
+    A box-constrained Newton method with exact second derivatives climbs from the convex estimate, from its atoms, and
+    from a few spread rates whose weights are first solved for; the best point is kept. Where the convex bound meets it
+    (``certified``), no parameter value within bounds fits better.
+
+    Parameters
+    ----------
+    model : Model
+        What to fit.
+    data : Dataset
+        Behaviour from `behaviour`.
+    start : DataTree, optional
+        A fit of the same model to the same subjects. Without one, or where it has no bound for these data, the hull
+        relaxation runs first.
+    cores : int, optional
+        Threads; all cores if not given.
+    progress : bool
+        Show a progress bar on a terminal.
+
+    Returns
+    -------
+    DataTree
+        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units; ``fit_stats``
+        with ``loglik``, ``bound``, ``gap`` (nats), ``certified``, and by (subject, parameter) ``se`` (standard error on
+        the link scale, from the observed information of the parameters that are not on a bound; NaN where it is
+        singular) and ``at_bound``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not a behaviour Dataset, or `start` is no fit of this model to these subjects.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=120)
+    >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=3, random_seed=1)
+    >>> fit = hr.fit_mle(hr.model("rw"), data)
+    >>> bool((fit["fit_stats"]["bound"] >= fit["fit_stats"]["loglik"]).all())
+    True
+    """
+    check_behaviour(data)
+    started = perf_counter()
+    problem = prepare(model, data)
+    convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
+    candidates = [theta_of(convex, problem)[0, 0]]
+    if start is not None and start is not convex:
+        candidates.append(_start_values(problem, start))
+    starts = _starts(problem, candidates, cores=cores)
+    best = maximise(problem, starts, cores=cores, progress=progress, description="Maximum likelihood")
+    stats = convex["fit_stats"]
+    bound = stats["bound"].values.copy()
+    fit = build_fit(
+        problem,
+        data,
+        best.theta,
+        stats={
+            "loglik": best.loglik,
+            "bound": bound,
+            "gap": bound - best.loglik,
+            "converged": best.converged,
+            "certified": bound - best.loglik <= CERTIFIED,
+            "status": statuses(problem, _outcome(best, bound), best.theta),
+            "seconds": best.seconds + (stats["seconds"].values if convex is not start else 0.0),
+            "se": standard_errors(problem, best.theta),
+            "at_bound": at_bound(problem, best.theta),
+        },
+        settings={"estimator": "mle", "seconds": perf_counter() - started, "started": "convex" if start is None else "start"},
+    )
+    if "reason" in stats["bound"].attrs:
+        fit["fit_stats"]["bound"].attrs["reason"] = stats["bound"].attrs["reason"]
+    warn_of_failures(fit)
+    return fit
+
+
+def standard_errors(problem: Problem, theta: FloatArray) -> FloatArray:
+    """(S, P) standard errors on the link scale from the observed information; NaN on a bound or where it is singular."""
+    inside = ~at_bound(problem, theta)
+    safe = np.clip(theta, problem.lower, problem.upper)
+    eta = problem.to_link(np.where(inside, safe, _interior(problem)))
+    # Parameters on a bound stay there: their rows are taken out, the others' derivatives are taken at the estimate.
+    _, gradient, hessian = problem.derivatives(safe)
+    slope, bend = problem.link_slopes(problem.from_link(eta))
+    information = -hessian * slope[:, :, None] * slope[:, None, :]
+    diagonal = np.arange(problem.n_parameters)
+    information[:, diagonal, diagonal] -= gradient * bend
+    errors = np.full(theta.shape, np.nan)
+    for s in range(problem.n_subjects):
+        keep = np.flatnonzero(inside[s])
+        block = information[s][np.ix_(keep, keep)]
+        if keep.size and np.isfinite(block).all() and np.linalg.eigvalsh(block)[0] > 1e-8 * max(1.0, block.diagonal().max()):
+            errors[s, keep] = np.sqrt(np.linalg.inv(block).diagonal())
+    return errors
+
+
+def _interior(problem: Problem) -> FloatArray:
+    return 0.5 * (problem.lower + problem.upper)
+
+
+def _convex_fit(
+    problem: Problem, data: xr.Dataset, start: xr.DataTree | None, *, cores: int | None, progress: bool
+) -> xr.DataTree:
+    """`start` if it carries bounds for this very problem, else a hull fit."""
+    if start is not None:
+        check_fit(start)
+        if _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
+            return start
+    return fit_convex(problem.model, data, cores=cores, progress=progress)
+
+
+def _same_problem(problem: Problem, data: xr.Dataset, start: xr.DataTree) -> bool:
+    """Whether the bounds of `start` hold for `problem`: same model, same choices, outcomes and scored trials."""
+    known = data_of(start)
+    if model_of(start) != problem.model or settings_of(start)["reward_scale"] != problem.reward_scale:
+        return False
+    names = [name for name in data.data_vars if "trial" in data[name].dims]
+    return all(name in known and known[name].equals(data[name]) for name in names)
+
+
+def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
+    """Values of another fit for these subjects: its mean over draws."""
+    if model_of(start).names != problem.model.names:
+        raise ValueError(
+            f"`start` is a fit of a model with {', '.join(model_of(start).names)}; this model has {', '.join(problem.model.names)}."
+        )
+    subjects = list(start["posterior"]["subject"].values)
+    if missing := [subject for subject in problem.subjects if subject not in subjects]:
+        raise ValueError(f"`start` has no subject {missing[0]!r} ({len(missing)} missing). Start from a fit to these subjects.")
+    values = start["posterior"].to_dataset().sel(subject=problem.subjects)
+    return problem.clip(problem.pack(values).mean(axis=(0, 1)))
+
+
+def _starts(problem: Problem, candidates: list[FloatArray], *, cores: int | None) -> FloatArray:
+    """Starts (S, K, P): the candidates, and spread rates with weights solved for at them."""
+    rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
+    patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
+    if 2 <= rates.sum() <= MAX_CORNER_RATES:
+        patterns += [np.array(corner) for corner in product(CORNERS, repeat=int(rates.sum()))]
+    spread = []
+    for pattern in patterns if rates.any() else []:
+        theta = candidates[0].copy()
+        theta[:, rates] = pattern
+        at_rate = maximise(problem, problem.clip(theta), free=concave_scalars(problem), cores=cores)
+        spread.append(at_rate.theta)
+    return np.stack([*candidates, *spread], axis=1)
+
+
+def _outcome(best: Maximum, bound: FloatArray) -> list[str]:
+    sentences = []
+    for done, converged, gap in zip(best.done, best.converged, bound - best.loglik):
+        if not done:
+            sentences.append("Not fitted: interrupted.")
+        elif not converged:
+            sentences.append("The optimiser stopped before its tolerance was met.")
+        elif gap <= CERTIFIED:
+            sentences.append("Proven optimal: the bound is met.")
+        else:
+            sentences.append("Converged.")
+    return sentences
