@@ -168,7 +168,8 @@ def _by_row(
     )
     shown = shown_arms(table, available)
     groups = [columns for columns in (None if shown else available, forgone) if columns]
-    named = next((columns.labels for columns in groups if columns.labels), None)
+    arms = table.frame.attrs.get("hierrl", {}).get("arms") if arms is None else arms  # from `to_table`
+    named = next((columns.labels for columns in groups if len(columns.labels or ()) > 1), None)
     arms = named if arms is None and not coded.declared else arms
     implied = next((len(columns.columns) for columns in groups if len(columns.columns) > 1), None)
     labels_of_arms, index = name_arms(table, [coded, *shown], arms=arms, implied=implied)

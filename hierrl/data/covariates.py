@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ def covariate_names(table: Table, asked: str | Sequence[Hashable] | None) -> tup
     if asked is None:
         kept = table.frame.attrs.get("hierrl", {}).get("covariates", ())
         return tuple(name for name in kept if name in table.frame.columns or columns_by_arm(table, name))
-    names = (asked,) if isinstance(asked, str) else tuple(asked)
+    names = tuple(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else (asked,)
     for name in names:
         if name in RESERVED:
             raise ValueError(

@@ -17,8 +17,8 @@ def to_table(data: xr.Dataset) -> pd.DataFrame:
     """Write behaviour as a table with one row per trial.
 
     ``behaviour(to_table(data))`` is `data` again (but for its attributes): the arms are the categories of
-    ``choice``, and ``table.attrs["hierrl"]`` keeps the names of the covariates. A csv file keeps neither:
-    name ``covariates=`` (and ``arms=``, if some arm is never chosen) when it is read.
+    ``choice``, and ``table.attrs["hierrl"]`` keeps them and the names of the covariates, also in parquet. A
+    csv file keeps neither: name ``covariates=`` (and ``arms=``, if some arm is never chosen) to read it.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def to_table(data: xr.Dataset) -> pd.DataFrame:
     for name in covariates:
         columns |= _covariate(data[name], subject)
     table = pd.DataFrame(columns)
-    table.attrs["hierrl"] = {"covariates": covariates}
+    table.attrs["hierrl"] = {"covariates": covariates, "arms": categories.tolist()}
     return table
 
 

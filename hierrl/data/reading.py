@@ -190,7 +190,7 @@ def _without_row_names(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     That is right for R's ``write.table``, and shifts every column by one if lines end with a separator.
     """
-    if isinstance(frame.index, pd.RangeIndex):
+    if frame.index.equals(pd.RangeIndex(len(frame))):
         return frame, []
     if frame.index.nlevels == 1 and not frame.iloc[:, -1].isna().all():
         return frame.reset_index(drop=True), [
