@@ -1,25 +1,45 @@
-r"""Importance points of each subject, and everything that can be had from them without touching the trials again.
+r"""Importance points of each subject, and what can be had from them without touching the trials again.
 
-Subject s gets J points :math:`\eta_{sj}` on the link scale from a proposal :math:`q_s`, at which the likelihood is computed
-once. Then, for any population N(mean, sd^2), the marginal likelihood of the subject is
+Subject s gets J points :math:`\eta_{sj}` on the link scale from a proposal :math:`q_s`; the likelihood is
+computed there once. Then for *any* population :math:`N(\mu_s, \mathrm{diag}\,\sigma_s^2)` the subject's
+marginal likelihood is
 
-.. math:: \log L_s = \log \frac1J \sum_j \exp[\ell_s(\eta_{sj}) - \log q_s(\eta_{sj}) + \log N(\eta_{sj} | \text{mean}_s, \text{sd}_s)]
+.. math:: L_s(\mu_s, \sigma_s) = \frac1J \sum_j w_{sj}, \qquad
+          \log w_{sj} = \ell_s(\eta_{sj}) - \log q_s(\eta_{sj}) + \log N(\eta_{sj} | \mu_s, \sigma_s),
+
+and weighted sums over the points give everything that one may want to know of the subject in that population.
+
+Points of a subject are scrambled Sobol points with a digital shift of their own, so that errors of different
+subjects don't add up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from hierrl.importance.modes import FARTHEST, Modes, penalised_modes
+from hierrl.importance.pareto import GOOD_K, effective_size, pareto_k
+from hierrl.importance.proposals import Proposal, proposal_at
+from hierrl.kernels.jit import njit
+from hierrl.kernels.likelihood import subject_pass
 from hierrl.kernels.problem import Problem
-from hierrl.laplace import Modes
+from hierrl.kernels.rule import JIT
+from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 
 FloatArray = npt.NDArray[np.float64]
 
 N_POINTS = 1024
-"""Points per subject for a sampler (math.md: 512 is visibly off)."""
+"""Points per subject for a sampler."""
+
+FEWEST_PER_PARAMETER = 20
+"""Effective points per parameter that a covariance needs."""
+
+SMALLEST_SHARE = 1e-3
+"""Of the population's spread: no subject is known better than that."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +52,30 @@ class Points:
     """(S, J) log-likelihood at the points."""
     log_proposal: FloatArray
     """(S, J) log-density of the proposal that they were drawn from."""
-    mean: FloatArray
-    """(S, P) population mean that they were made for."""
-    sd: FloatArray
-    """(S, P) population standard deviation that they were made for."""
 
-    @property
+    @cached_property
     def log_ratio(self) -> FloatArray:
         """(S, J) log-likelihood minus log-proposal."""
         return self.loglik - self.log_proposal
+
+    def take(self, subjects: npt.ArrayLike) -> Points:
+        """The points of some subjects."""
+        return Points(self.eta[subjects], self.loglik[subjects], self.log_proposal[subjects])
+
+    def put(self, subjects: npt.ArrayLike, other: Points) -> Points:
+        """These points with those of some subjects replaced."""
+        arrays = [self.eta.copy(), self.loglik.copy(), self.log_proposal.copy()]
+        for array, new in zip(arrays, (other.eta, other.loglik, other.log_proposal), strict=True):
+            array[subjects] = new
+        return Points(*arrays)
 
 
 @dataclass(frozen=True)
 class Sites:
     r"""Gaussian stand-ins of each subject's log-likelihood, for the informed parametrization.
 
-    :math:`\ell_s(\eta) \approx c + g^\top (\eta - h) - \frac12 (\eta - h)^\top H (\eta - h)` on the link scale.
+    :math:`\ell_s(\eta) \approx c + g^\top (\eta - h) - \frac12 (\eta - h)^\top H (\eta - h)` on the link
+    scale.
     """
 
     centre: FloatArray
@@ -62,6 +90,82 @@ class Sites:
     """(S,): Pareto tail index of the importance weights."""
 
 
+@njit(**JIT)
+def score_points(tables, trials, subjects, theta, loglik):
+    """Log-likelihood (S, J) at points theta (len(subjects), J, P) on the natural scale."""
+    no_gradient, no_hessian = np.empty(0), np.empty((0, 0))
+    for k in range(subjects.size):
+        s = subjects[k]
+        for j in range(theta.shape[1]):
+            loglik[s, j] = subject_pass(tables, trials, s, theta[k, j], 0, no_gradient, no_hessian)
+
+
+@njit(**JIT)
+def weight_points(eta, log_ratio, mean, sd, weight):
+    """Normalised weights (J,) of one subject's points eta (P, J) and its log marginal likelihood."""
+    n_parameters, n_points = eta.shape
+    constant = -0.5 * n_parameters * np.log(2.0 * np.pi)
+    weight[:] = log_ratio
+    for p in range(n_parameters):
+        constant -= np.log(sd[p])
+        for j in range(n_points):
+            z = (eta[p, j] - mean[p]) / sd[p]
+            weight[j] -= 0.5 * z * z
+    top = weight.max()
+    total = 0.0
+    for j in range(n_points):
+        weight[j] = np.exp(weight[j] - top)
+        total += weight[j]
+    for j in range(n_points):
+        weight[j] /= total
+    return constant + top + np.log(total / n_points)
+
+
+@njit(**JIT)
+def score_population(eta, mean, sd, weight, gradient, hessian):
+    """Derivatives (2P,), (2P, 2P) of a subject's log marginal likelihood in (mean, log sd); no Hessian if
+    it's empty.
+
+    With the scores ``u = z / sd`` and ``v = z^2 - 1``, the gradient is their weighted mean, the Hessian their
+    weighted covariance plus the weighted mean of their derivatives.
+    """
+    n_parameters, n_points = eta.shape
+    score = np.empty((2 * n_parameters, n_points))
+    gradient[:] = 0.0
+    for p in range(n_parameters):
+        for j in range(n_points):
+            z = (eta[p, j] - mean[p]) / sd[p]
+            score[p, j], score[n_parameters + p, j] = z / sd[p], z * z - 1.0
+            gradient[p] += weight[j] * score[p, j]
+            gradient[n_parameters + p] += weight[j] * score[n_parameters + p, j]
+    if hessian.size == 0:
+        return
+    for a in range(2 * n_parameters):
+        for b in range(a + 1):
+            total = 0.0
+            for j in range(n_points):
+                total += weight[j] * score[a, j] * score[b, j]
+            hessian[a, b] = hessian[b, a] = total - gradient[a] * gradient[b]
+    for p in range(n_parameters):
+        q = n_parameters + p
+        hessian[p, p] -= 1.0 / sd[p] ** 2
+        hessian[p, q] -= 2.0 * gradient[p]
+        hessian[q, p] -= 2.0 * gradient[p]
+        hessian[q, q] -= 2.0 * (gradient[q] + 1.0)
+
+
+@njit(**JIT)
+def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gradient, hessian):
+    """`weight_points` and `score_population` for an index array of subjects; arrays lead with all S "
+    "subjects."""
+    no_hessian = np.empty((0, 0))
+    for s in subjects:
+        value[s] = weight_points(eta[s], log_ratio[s], mean[s], sd[s], weight[s])
+        if order > 0:
+            h = hessian[s] if order > 1 else no_hessian
+            score_population(eta[s], mean[s], sd[s], weight[s], gradient[s], h)
+
+
 def importance_points(
     problem: Problem,
     mean: npt.ArrayLike,
@@ -73,23 +177,124 @@ def importance_points(
     cores: int | None = None,
     progress: bool = False,
 ) -> Points:
-    """Draw points for the population N(mean, sd^2) (each (S, P) or broadcast to it) and score them."""
-    raise NotImplementedError
+    """Draw points for the population N(mean, sd^2) and score them.
+
+    Subjects whose weights have a heavy tail (Pareto k above 0.7) get new points once, around their mean and
+    covariance as far as the first points tell.
+
+    Parameters
+    ----------
+    problem : Problem
+    mean, sd : array_like
+        On the link scale, (S, P) or what broadcasts to it. The points serve populations near this one.
+    n_points : int
+        J; powers of two fill space best.
+    modes : Modes, optional
+        Penalised modes under this population, found if not given.
+    random_seed : int
+    cores : int, optional
+        Threads, all if not given.
+    progress : bool
+
+    Returns
+    -------
+    Points
+        `diagnose` tells how good they are for a population.
+    """
+    mean, sd = _broadcast(problem.n_subjects, mean, sd, problem.n_parameters)
+    modes = penalised_modes(problem, mean, sd) if modes is None else modes
+    drawn = {"n_points": n_points, "cores": cores}
+    first = proposal_at(modes.eta, modes.covariance, mean, sd)
+    points = _draw(problem, first, random_seed=random_seed, progress=progress, **drawn)
+    heavy = np.flatnonzero(~(diagnose(points, mean, sd)[1] <= GOOD_K))
+    if heavy.size == 0:
+        return points
+    centre, covariance = posterior_moments(points.take(heavy), mean[heavy], sd[heavy])
+    second = proposal_at(centre, _widened(covariance, sd[heavy]), mean[heavy], sd[heavy])
+    return points.put(heavy, _draw(problem.select(heavy), second, random_seed=random_seed + 1, **drawn))
 
 
-def log_marginals(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike, *, order: int = 0) -> tuple[FloatArray, ...]:
-    """``log L_s`` (S,), its gradient (S, 2P) in (mean_s, log sd_s) and Hessian (S, 2P, 2P) up to `order`."""
-    raise NotImplementedError
+def _draw(
+    problem: Problem,
+    proposal: Proposal,
+    *,
+    n_points: int,
+    random_seed: int,
+    cores: int | None,
+    progress: bool = False,
+) -> Points:
+    eta = proposal.draw(n_points, random_seed)
+    loglik = np.empty((eta.shape[0], n_points))
+
+    def work(subjects: IndexArray) -> None:
+        inside = np.clip(eta[subjects].transpose(0, 2, 1), -FARTHEST, FARTHEST)
+        score_points(problem.tables, problem.trials, subjects, problem.from_link(inside), loglik)
+
+    outcome = over_subjects(
+        work,
+        problem.n_rows,
+        cores=cores,
+        smallest=max(1, SMALL_CHUNK // n_points),
+        progress=progress,
+        description="Importance points",
+    )
+    if not outcome.done.all():  # interrupted: a population needs all its subjects
+        raise KeyboardInterrupt
+    return Points(eta, loglik, proposal.log_density(eta))
 
 
-def posterior_moments(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, P) and covariance (S, P, P) of each subject's parameters given the population."""
-    raise NotImplementedError
+def log_marginals(
+    points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike, *, order: int = 0
+) -> tuple[FloatArray, ...]:
+    """Log marginal likelihoods of the subjects in the population N(mean, sd^2), with derivatives.
+
+    Parameters
+    ----------
+    points : Points
+    mean, sd : array_like
+        On the link scale, (S, P) or what broadcasts to it.
+    order : int
+        0: values (S,); 1: and gradients (S, 2P) in (mean_s, log sd_s); 2: and Hessians (S, 2P, 2P).
+    """
+    return _population(points, mean, sd, order)[: order + 1]
+
+
+def weights(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArray:
+    """Normalised weights (S, J) of the points in the population N(mean, sd^2)."""
+    return _population(points, mean, sd, 0)[3]
+
+
+def posterior_moments(
+    points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (S, P) and covariance (S, P, P) of each subject's parameters given the population N(mean, "
+    "sd^2)."""
+    weight = weights(points, mean, sd)[:, :, None]
+    centre = (points.eta @ weight)[:, :, 0]
+    away = points.eta - centre[:, :, None]
+    return centre, (away * weight.transpose(0, 2, 1)) @ away.transpose(0, 2, 1)
 
 
 def diagnose(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Effective sample size (S,) and Pareto k-hat (S,) of the weights given the population."""
-    raise NotImplementedError
+    """Effective sample size (S,) and Pareto k (S,; NaN where no weight is finite) given the population."""
+    weight = weights(points, mean, sd)
+    return effective_size(weight), np.where(np.isfinite(weight).all(axis=1), pareto_k(weight), np.nan)
+
+
+def _population(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike, order: int) -> tuple[FloatArray, ...]:
+    """Value, gradient, Hessian (as far as `order`) and weights."""
+    n_subjects, p, n_points = points.eta.shape
+    mean, sd = _broadcast(n_subjects, mean, sd, p)
+    value, weight = np.empty(n_subjects), np.empty((n_subjects, n_points))
+    gradient = np.empty((n_subjects if order > 0 else 0, 2 * p))
+    hessian = np.empty((n_subjects if order > 1 else 0, 2 * p, 2 * p))
+    log_ratio = points.log_ratio
+
+    def work(subjects: IndexArray) -> None:
+        population_pass(points.eta, log_ratio, mean, sd, subjects, order, weight, value, gradient, hessian)
+
+    over_subjects(work, np.full(n_subjects, n_points), smallest=SMALL_CHUNK)
+    return value, gradient, hessian, weight
 
 
 def sites(
@@ -97,11 +302,73 @@ def sites(
     mean: npt.ArrayLike,
     sd: npt.ArrayLike,
     *,
-    n_points: int = N_POINTS,
     start: npt.ArrayLike | None = None,
+    n_points: int = N_POINTS,
     random_seed: int = 0,
     cores: int | None = None,
     progress: bool = False,
 ) -> Sites:
-    """Gaussian sites at the population N(mean, sd^2) ((S, P) or broadcast to it); `start` (S, P) on the link scale."""
-    raise NotImplementedError
+    """Gaussian sites matched to the moments of each subject in the population N(mean, sd^2).
+
+    With m and C the subject's mean and covariance there, :math:`H = [C^{-1} - \\Sigma^{-1}]_+`, h = m and
+    :math:`g = \\Sigma^{-1} (m - \\mu)`. Where importance weights degenerate (Pareto k above 0.7, or fewer
+    effective points than a covariance needs: many parameters), mode and curvature of the likelihood there
+    take their place.
+
+    Parameters
+    ----------
+    problem : Problem
+    mean, sd : array_like
+        On the link scale, (S, P) or what broadcasts to it.
+    start : array_like, (S, P), optional
+        Where the search for the modes starts, on the link scale.
+    n_points, random_seed, cores, progress
+        As in `importance_points`.
+
+    Returns
+    -------
+    Sites
+    """
+    mean, sd = _broadcast(problem.n_subjects, mean, sd, problem.n_parameters)
+    modes = penalised_modes(problem, mean, sd, start=start)
+    points = importance_points(
+        problem,
+        mean,
+        sd,
+        n_points=n_points,
+        modes=modes,
+        random_seed=random_seed,
+        cores=cores,
+        progress=progress,
+    )
+    size, k_hat = diagnose(points, mean, sd)
+    good = (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * problem.n_parameters)
+    centre, curvature = modes.eta.copy(), _positive_part(modes.curvature)
+    if good.any():
+        centre[good], covariance = posterior_moments(points.take(good), mean[good], sd[good])
+        excess = np.linalg.inv(_widened(covariance, sd[good])) - _diagonal(sd[good] ** -2)
+        curvature[good] = _positive_part(excess)
+    return Sites(centre, (centre - mean) / sd**2, curvature, np.where(good, "moments", "laplace"), k_hat)
+
+
+def _broadcast(
+    n_subjects: int, mean: npt.ArrayLike, sd: npt.ArrayLike, p: int
+) -> tuple[FloatArray, FloatArray]:
+    """Contiguous (S, P) arrays."""
+    pair = (np.broadcast_to(np.asarray(value, dtype=np.float64), (n_subjects, p)) for value in (mean, sd))
+    return tuple(np.ascontiguousarray(value) for value in pair)  # type: ignore[return-value]
+
+
+def _diagonal(values: FloatArray) -> FloatArray:
+    """(S, P) -> (S, P, P)."""
+    return values[:, :, None] * np.eye(values.shape[1])
+
+
+def _widened(covariance: FloatArray, sd: FloatArray) -> FloatArray:
+    """Covariances (S, P, P) that can be inverted even if a single point got all the weight."""
+    return covariance + _diagonal((SMALLEST_SHARE * sd) ** 2)
+
+
+def _positive_part(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
