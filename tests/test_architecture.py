@@ -31,6 +31,7 @@ FLOW = (
     "contrast",
     "simulate",
     "compare",
+    "summary",
     "plots",
     "demo",
     "cli",
@@ -39,6 +40,7 @@ FLOW = (
 # These talk to the user and may use the public names: they see the package as its users do.
 OUTERMOST = ("demo", "cli", "__main__")
 
+PLOTTING = ("plots/", "report.py")
 COMPILED = ("kernels/", "convex/solver.py", "marginal.py", "posterior/op.py")
 # Library -> the files and folders that may import it, also inside a function.
 HEAVY = {
@@ -50,9 +52,9 @@ HEAVY = {
     "pymc": ("posterior/",),
     "pytensor": ("posterior/",),
     "nutpie": ("posterior/",),
-    "matplotlib": ("plots.py", "report.py"),
-    "arviz_plots": ("plots.py", "report.py"),
-    "arviz": ("plots.py", "report.py"),  # brings arviz_plots; elsewhere arviz_base and arviz_stats do
+    "matplotlib": PLOTTING,
+    "arviz_plots": PLOTTING,
+    "arviz": PLOTTING,  # brings arviz_plots; elsewhere arviz_base and arviz_stats do
 }
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
