@@ -18,10 +18,11 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.jit import njit
-from hierrl.kernels.likelihood import add_scaled, dot, dot3, residuals, score, softmax
+from hierrl.kernels.likelihood import residuals, score, softmax
+from hierrl.kernels.loops import INNER, JIT, add_scaled, copy, copy_rows, dot, dot3, fill, fill_rows, multiply
 from hierrl.kernels.newton import cholesky, cholesky_solve
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
-from hierrl.kernels.rule import JIT, walk, walk_contexts
+from hierrl.kernels.rule import walk, walk_contexts
 
 CONVERGED, STALLED, CROWDED, UNFINISHED = range(4)
 BIAS, REGRESSOR, FIXED_PATH = range(3)
@@ -42,7 +43,7 @@ NEGLIGIBLE = 1e-12
 """Nats that a step of the quadratic program must promise."""
 
 
-@njit(**JIT)
+@njit(**INNER)
 def price_group(tables, trials, s, layout, g, r, rates):
     """Price, slope and bend (3, G) of group `g` at `rates`, its sign included: r (m, T)."""
     out = np.zeros((3, rates.size))
@@ -54,31 +55,37 @@ def price_group(tables, trials, s, layout, g, r, rates):
                 trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
                 tables.n_contexts[0], layout.shape[g], layout.free[g], accumulate, rates, r[i], out,
             )  # fmt: skip
-    return layout.sign[g] * out
+    for j in range(3):
+        for k in range(rates.size):
+            out[j, k] *= layout.sign[g]
+    return out
 
 
-@njit(**JIT)
+@njit(**INNER)
 def bend_bound(tables, trials, s, layout, g, r, low, high):
     """Upper bounds (G,) on the second derivative of the group's price over intervals of rates."""
     out = np.zeros(low.size)
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c, accumulate = layout.channel[g], tables.accumulate[layout.channel[g]] == 1
+    signed = np.empty(r.shape[1])
     for i in range(r.shape[0]):
         if layout.arm[g] < 0 or layout.arm[g] == i:
+            for t in range(signed.size):
+                signed[t] = layout.sign[g] * r[i, t]
             curvature_bound(
                 trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
-                tables.n_contexts[0], layout.shape[g], layout.free[g], accumulate, low, high, layout.sign[g] * r[i], out,
+                tables.n_contexts[0], layout.shape[g], layout.free[g], accumulate, low, high, signed, out,
             )  # fmt: skip
     return out
 
 
-@njit(**JIT)
+@njit(**INNER)
 def group_value(layout, g, price):
     """What a group adds to the bound at this largest price."""
     return max(layout.high[g] * price, layout.low[g] * price)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def rate_grid(layout, g):
     """Rates spread evenly in logit over the bounds of a group's rate, ends included."""
     grid = layout.grid
@@ -88,50 +95,69 @@ def rate_grid(layout, g):
     return rates
 
 
-@njit(**JIT)
+@njit(**INNER)
+def largest(values):
+    """The largest of some values."""
+    best = -np.inf
+    for k in range(values.size):
+        best = values[k] if values[k] > best else best
+    return best
+
+
+@njit(**INNER)
 def largest_price(tables, trials, s, layout, g, r):
     """An upper bound on the group's price over all rates: intervals are split until the slack they leave is small."""
     grid = rate_grid(layout, g)
     low, high = grid[:-1].copy(), grid[1:].copy()
-    best = price_group(tables, trials, s, layout, g, r, grid)[0].max()
+    best = largest(price_group(tables, trials, s, layout, g, r, grid)[0])
     bound, used = best, 0
     while low.size > 0:
-        centre = 0.5 * (low + high)
-        used += centre.size
+        n = low.size
+        centre, split = np.empty(n), np.empty(n, dtype=np.bool_)
+        for k in range(n):
+            centre[k] = 0.5 * (low[k] + high[k])
+        used += n
         price = price_group(tables, trials, s, layout, g, r, centre)
         bend = bend_bound(tables, trials, s, layout, g, r, low, high)
-        best = max(best, price[0].max())
-        ends = np.empty(low.size)
-        for k in range(low.size):
-            ends[k] = parabola_bound(price[0, k], price[1, k], bend[k], centre[k], low[k], high[k])
+        best = max(best, largest(price[0]))
         target = group_value(layout, g, best) + SLACK
-        split = np.zeros(low.size, dtype=np.bool_)
-        for k in range(low.size):
-            split[k] = used < MAX_INTERVALS and group_value(layout, g, ends[k]) > target
-            if not split[k]:
-                bound = max(bound, ends[k])
-        middle = centre[split]
-        low, high = np.concatenate((low[split], middle)), np.concatenate((middle, high[split]))
+        n_split = 0
+        for k in range(n):
+            end = parabola_bound(price[0, k], price[1, k], bend[k], centre[k], low[k], high[k])
+            split[k] = used < MAX_INTERVALS and group_value(layout, g, end) > target
+            n_split += split[k]
+            if not split[k] and end > bound:
+                bound = end
+        low, high = halves(low, centre, high, split, n_split)
     return bound
 
 
-@njit(**JIT)
+@njit(**INNER)
+def halves(low, centre, high, split, n_split):
+    """Both halves of the intervals to split."""
+    new_low, new_high, j = np.empty(2 * n_split), np.empty(2 * n_split), 0
+    for k in range(low.size):
+        if split[k]:
+            new_low[j], new_high[j] = low[k], centre[k]
+            new_low[j + 1], new_high[j + 1] = centre[k], high[k]
+            j += 2
+    return new_low, new_high
+
+
+@njit(**INNER)
 def peaks(tables, trials, s, layout, g, r):
     """Rates at local maxima of the group's price and their prices, the highest first; refined by Newton in brackets."""
     rates = rate_grid(layout, g)
     price = price_group(tables, trials, s, layout, g, r, rates)[0]
-    n = rates.size
-    at = np.empty(n, dtype=np.int64)
-    count = 0
+    n, count = rates.size, 0
+    found, low, high, best, best_price = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     for k in range(n):
         if (k == 0 or price[k] >= price[k - 1]) and (k == n - 1 or price[k] > price[k + 1]):
-            at[count] = k
+            found[count] = best[count] = rates[k]
+            best_price[count] = price[k]
+            low[count], high[count] = rates[max(k - 1, 0)], rates[min(k + 1, n - 1)]
             count += 1
-    at = at[:count]
-    found, low, high = rates[at].copy(), np.empty(count), np.empty(count)
-    for k in range(count):
-        low[k], high[k] = rates[max(at[k] - 1, 0)], rates[min(at[k] + 1, n - 1)]
-    best, best_price = found.copy(), price[at].copy()
+    found = found[:count]
     for _ in range(REFINEMENTS):
         here = price_group(tables, trials, s, layout, g, r, found)
         for k in range(count):
@@ -143,20 +169,31 @@ def peaks(tables, trials, s, layout, g, r):
                 high[k] = found[k]
             step = found[k] - here[1, k] / here[2, k] if here[2, k] < 0.0 else 0.5 * (low[k] + high[k])
             found[k] = step if low[k] < step < high[k] else 0.5 * (low[k] + high[k])
-    order = np.argsort(-best_price)
-    return best[order], best_price[order]
+    best, best_price = best[:count], best_price[:count]
+    sort_descending(best_price, best)
+    return best, best_price
 
 
-@njit(**JIT)
+@njit(**INNER)
+def sort_descending(key, value):
+    """Sort both by `key`, in place; there are a handful."""
+    for a in range(1, key.size):
+        b = a
+        while b > 0 and key[b] > key[b - 1]:
+            key[b], key[b - 1] = key[b - 1], key[b]
+            value[b], value[b - 1] = value[b - 1], value[b]
+            b -= 1
+
+
+@njit(**INNER)
 def path_of(tables, trials, s, layout, g, rate, out):
     """Signed paths (m, T) of a group at a rate; arms outside the group get 0."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c = layout.channel[g]
-    shape = layout.shape[g].copy()
+    shape = np.empty(layout.shape.shape[1])
     for role in range(shape.size):
-        if layout.free[g, role]:
-            shape[role] = rate
-    out[:] = 0.0
+        shape[role] = rate if layout.free[g, role] else layout.shape[g, role]
+    fill_rows(out, 0.0)
     for i in range(out.shape[0]):
         if layout.arm[g] < 0 or layout.arm[g] == i:
             kind, target, reset = trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows]
@@ -165,22 +202,25 @@ def path_of(tables, trials, s, layout, g, rate, out):
                 walk_contexts(kind, target, reset, trials.context[c, rows], n_contexts, shape, False, accumulate, out[i])
             else:
                 walk(kind, target, reset, shape, False, accumulate, out[i])
-            out[i] *= layout.sign[g]
+            if layout.sign[g] < 0.0:
+                for t in range(out.shape[1]):
+                    out[i, t] = -out[i, t]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def store(path, column):
     """Put a path (m, T) into a column (R, T): with two arms only their difference matters (R = 1)."""
-    if column.shape[0] == 1:
-        column[0] = path[1] - path[0]
+    if column.shape[0] > 1:
+        copy_rows(path, column)
     else:
-        column[:] = path
+        copy(path[1], column[0])
+        add_scaled(column[0], -1.0, path[0])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def combine(columns, n, coefficient, x):
     """Logits x (m, T) from columns (n, R, T); with two arms the first gets 0."""
-    x[:] = 0.0
+    fill_rows(x, 0.0)
     first = 1 if columns.shape[1] == 1 else 0
     for k in range(n):
         if coefficient[k] != 0.0:
@@ -188,7 +228,7 @@ def combine(columns, n, coefficient, x):
                 add_scaled(x[first + i], coefficient[k], columns[k, i])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def evaluate(choice, scored, available, x, p, r, work):
     """Log-likelihood at logits x (m, T); fills probabilities p and residuals r (m, T). work (3, T)."""
     softmax(x, available, p, work[0])
@@ -197,36 +237,48 @@ def evaluate(choice, scored, available, x, p, r, work):
     return value
 
 
-@njit(**JIT)
-def information(columns, index, p, weight, out):
-    """Negative Hessian of the log-likelihood in the coefficients `index`; weight (T,) is 1 on scored trials."""
+@njit(**INNER)
+def information(columns, p, weight, out):
+    """Negative Hessian (n, n) of the log-likelihood in the first n coefficients; weight (T,) is 1 on scored trials."""
     n_rows, first = columns.shape[1], (1 if columns.shape[1] == 1 else 0)
-    n, n_trials = index.size, columns.shape[2]
+    n, n_trials = out.shape[0], columns.shape[2]
+    shared = np.empty(n_trials)
     if n_rows == 1:
-        spread = p[1] * p[0] * weight
+        for t in range(n_trials):
+            shared[t] = p[1, t] * p[0, t] * weight[t]
         for a in range(n):
             for b in range(a + 1):
-                out[a, b] = out[b, a] = dot3(spread, columns[index[a], 0], columns[index[b], 0])
+                out[a, b] = dot3(shared, columns[a, 0], columns[b, 0])
+                out[b, a] = out[a, b]
         return
     centre = np.zeros((n, n_trials))
     for a in range(n):
         for i in range(n_rows):
             for t in range(n_trials):
-                centre[a, t] += p[first + i, t] * columns[index[a], i, t]
+                centre[a, t] += p[first + i, t] * columns[a, i, t]
     for a in range(n):
         for b in range(a + 1):
             out[a, b] = -dot3(weight, centre[a], centre[b])
     for i in range(n_rows):
-        shared = p[first + i] * weight
+        multiply(p[first + i], weight, shared)
         for a in range(n):
             for b in range(a + 1):
-                out[a, b] += dot3(shared, columns[index[a], i], columns[index[b], i])
+                out[a, b] += dot3(shared, columns[a, i], columns[b, i])
     for a in range(n):
         for b in range(a):
             out[b, a] = out[a, b]
 
 
-@njit(**JIT)
+@njit(**INNER)
+def one_if(flags):
+    """1.0 where a flag is set, 0.0 elsewhere."""
+    out = np.empty(flags.size)
+    for t in range(flags.size):
+        out[t] = 1.0 if flags[t] else 0.0
+    return out
+
+
+@njit(**INNER)
 def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
     """Newton step of the free coefficients, keeping the sums of tight groups: fills step (n,), multiplier (groups,)."""
     n = gradient.size
@@ -236,17 +288,18 @@ def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
     ridge = RIDGE * largest
     factor = np.empty((n, n))
     while True:
-        factor[:] = matrix
+        copy_rows(matrix, factor)
         for a in range(n):
             factor[a, a] += ridge
         if cholesky(factor, n):
             break
         ridge *= 100.0
-    step[:] = gradient
+    copy(gradient, step)
     cholesky_solve(factor, step, n)
-    multiplier[:] = 0.0
-    rows = np.full(n_groups, -1)
-    k = 0
+    fill(multiplier, 0.0)
+    rows, k = np.empty(n_groups, dtype=np.int64), 0
+    for g in range(n_groups):
+        rows[g] = -1
     for a in range(n):
         if group[a] >= 0 and tight[group[a]] != 0 and rows[group[a]] < 0:
             rows[group[a]] = k
@@ -266,7 +319,7 @@ def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
                 small[j, rows[group[a]]] += spread[j, a]
         small[j, j] += 1e-14 * abs(small[j, j])
     if not cholesky(small, k):
-        step[:] = 0.0
+        fill(step, 0.0)
         return
     cholesky_solve(small, right, k)
     for j in range(k):
@@ -277,7 +330,7 @@ def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
             multiplier[g] = right[rows[g]]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def room(coefficient, step, index, low, high, group, group_low, group_high, tight):
     """The longest feasible step (<= 1) and what blocks it: (length, coefficient or -1, group or -1)."""
     length, blocker, crowded = 1.0, -1, -1
@@ -301,7 +354,7 @@ def room(coefficient, step, index, low, high, group, group_low, group_high, tigh
     return length, blocker, crowded
 
 
-@njit(**JIT)
+@njit(**INNER)
 def release(gradient, multiplier, coefficient, held, low, high, group, group_low, group_high, tight):
     """Let go of what would gain most by moving; False if nothing would, that is at the optimum."""
     best, which, loosen = RELEASE, -1, -1
@@ -326,12 +379,24 @@ def release(gradient, multiplier, coefficient, held, low, high, group, group_low
     return False
 
 
-@njit(**JIT)
+@njit(**INNER)
+def free_of(held):
+    """Positions that are not held."""
+    index, k = np.empty(held.size, dtype=np.int64), 0
+    for a in range(held.size):
+        if not held[a]:
+            index[k] = a
+            k += 1
+    return index[:k]
+
+
+@njit(**INNER)
 def solve_quadratic(matrix, gradient, coefficient, low, high, group, group_low, group_high, out):
     """Maximise ``gradient' d - d' matrix d / 2`` over feasible ``coefficient + d``, into out (n,): primal active set."""
     n = coefficient.size
-    out[:] = coefficient
-    slope = gradient.copy()
+    copy(coefficient, out)
+    slope = np.empty(n)
+    copy(gradient, slope)
     held = np.empty(n, dtype=np.bool_)
     tight = np.zeros(group_low.size, dtype=np.int64)
     mass, multiplier = np.zeros(group_low.size), np.zeros(group_low.size)
@@ -345,17 +410,18 @@ def solve_quadratic(matrix, gradient, coefficient, low, high, group, group_low, 
         elif group_low[g] > 0.0 and mass[g] <= group_low[g] * (1.0 + 1e-12):
             tight[g] = -1
     for _ in range(50 + 20 * n):
-        index = np.flatnonzero(~held)
-        step = np.zeros(index.size)
-        multiplier[:] = 0.0
+        index = free_of(held)
+        step, ahead = np.zeros(index.size), np.empty(index.size)
+        fill(multiplier, 0.0)
         predicted = 0.0
         if index.size > 0:
-            block = np.empty((index.size, index.size))
+            block, member = np.empty((index.size, index.size)), np.empty(index.size, dtype=np.int64)
             for a in range(index.size):
+                ahead[a], member[a] = slope[index[a]], group[index[a]]
                 for b in range(index.size):
                     block[a, b] = matrix[index[a], index[b]]
-            direction(block, slope[index], group[index], tight, group_low.size, step, multiplier)
-            predicted = dot(slope[index], step)
+            direction(block, ahead, member, tight, group_low.size, step, multiplier)
+            predicted = dot(ahead, step)
         if not predicted > NEGLIGIBLE:
             if release(slope, multiplier, out, held, low, high, group, group_low, group_high, tight):
                 continue
@@ -375,7 +441,7 @@ def solve_quadratic(matrix, gradient, coefficient, low, high, group, group_low, 
             tight[crowded] = 1 if change > 0.0 else -1
 
 
-@njit(**JIT)
+@njit(**INNER)
 def solve_master(columns, n, coefficient, low, high, group, group_low, group_high, data, state):
     """Maximise the log-likelihood in the coefficients of `n` columns, in place; returns it and fills `state`.
 
@@ -385,9 +451,9 @@ def solve_master(columns, n, coefficient, low, high, group, group_low, group_hig
     x, p, r, work = state
     trial, change = np.empty(x.shape), np.empty(x.shape)
     first = 1 if columns.shape[1] == 1 else 0
-    weight = scored.astype(np.float64)
-    gradient, goal = np.zeros(n), np.zeros(n)
-    every, matrix = np.arange(n), np.empty((n, n))
+    weight = one_if(scored)
+    gradient, goal, step = np.zeros(n), np.zeros(n), np.zeros(n)
+    matrix = np.empty((n, n))
     combine(columns, n, coefficient, x)
     value = evaluate(choice, scored, available, x, p, r, work)
     for _ in range(MAX_MASTER):
@@ -395,46 +461,49 @@ def solve_master(columns, n, coefficient, low, high, group, group_low, group_hig
             gradient[k] = 0.0
             for i in range(columns.shape[1]):
                 gradient[k] += dot(r[first + i], columns[k, i])
-        information(columns, every, p, weight, matrix)
+        information(columns, p, weight, matrix)
         solve_quadratic(matrix, gradient, coefficient[:n], low[:n], high[:n], group[:n], group_low, group_high, goal)
-        step = goal - coefficient[:n]
+        copy(goal, step)
+        add_scaled(step, -1.0, coefficient[:n])
         predicted = dot(gradient, step)
         if not predicted > 1e-9 * (1.0 + abs(value)):
             break
         combine(columns, n, step, change)
         size, reached = 1.0, value
         for _ in range(50):
-            trial[:] = x + size * change
+            copy_rows(x, trial)
+            for i in range(x.shape[0]):
+                add_scaled(trial[i], size, change[i])
             reached = evaluate(choice, scored, available, trial, p, r, work)
             if reached >= value + 1e-4 * size * predicted:
                 break
             size *= 0.5
         if not reached > value:
             break
-        x[:] = trial
+        copy_rows(trial, x)
         value = reached
         if size == 1.0:
-            coefficient[:n] = goal
+            copy(goal, coefficient[:n])
         else:
-            coefficient[:n] += size * step
+            add_scaled(coefficient[:n], size, step)
     combine(columns, n, coefficient, x)
     return evaluate(choice, scored, available, x, p, r, work)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def linear_path(tables, trials, s, layout, j, path):
     """What linear term `j` adds to the logits (m, T) per unit: a bias, a regressor, or a path without a free rate."""
     kind, which = layout.linear[j, 0], layout.linear[j, 1]
     if kind == FIXED_PATH:
         path_of(tables, trials, s, layout, which, 0.0, path)
     elif kind == REGRESSOR:
-        path[:] = trials.regressor[which, :, trials.offset[s] : trials.offset[s + 1]]
+        copy_rows(trials.regressor[which, :, trials.offset[s] : trials.offset[s + 1]], path)
     else:
-        path[:] = 0.0
-        path[which] = 1.0
+        fill_rows(path, 0.0)
+        fill(path[which], 1.0)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def linear_columns(tables, trials, s, layout, columns):
     """Fill the first columns with the linear terms."""
     n_arms, n_trials = tables.bias_value.size, columns.shape[2]
@@ -444,7 +513,7 @@ def linear_columns(tables, trials, s, layout, columns):
         store(path, columns[j])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def certificate(tables, trials, s, layout, active, columns, value, state):
     """The bound at the logits of `state`: concavity, prices over the continuum of rates, linear columns."""
     x, _, r, _ = state
@@ -457,7 +526,7 @@ def certificate(tables, trials, s, layout, active, columns, value, state):
     return bound + linear_value(layout, columns, r)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def linear_value(layout, columns, r):
     """What the linear columns add to the bound."""
     total, first = 0.0, (1 if columns.shape[1] == 1 else 0)
@@ -469,20 +538,20 @@ def linear_value(layout, columns, r):
     return total
 
 
-@njit(**JIT)
+@njit(**INNER)
 def compress(columns, n, n_linear, coefficient, group, rate):
     """Drop atoms without weight; returns how many columns are left."""
     kept = n_linear
     for k in range(n_linear, n):
         if coefficient[k] > 0.0:
             if kept < k:
-                columns[kept] = columns[k]
+                copy_rows(columns[k], columns[kept])
                 coefficient[kept], group[kept], rate[kept] = coefficient[k], group[k], rate[k]
             kept += 1
     return kept
 
 
-@njit(**JIT)
+@njit(**INNER)
 def solve_subject(tables, trials, s, layout, active, coefficient, group, rate, size):
     """Solve the relaxation of subject `s` with the `active` groups.
 
@@ -496,8 +565,9 @@ def solve_subject(tables, trials, s, layout, active, coefficient, group, rate, s
     state = (np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials)), np.zeros((3, n_trials)))
     room_for, n_linear = coefficient.size, layout.linear.shape[0]
     columns = np.zeros((room_for, 1 if n_arms == 2 else n_arms, n_trials))
-    low, high = np.zeros(room_for), np.full(room_for, np.inf)
-    coefficient[:], group[:], rate[:] = 0.0, -1, np.nan
+    low, high = np.zeros(room_for), np.empty(room_for)
+    for k in range(room_for):
+        coefficient[k], group[k], rate[k], high[k] = 0.0, -1, np.nan, np.inf
     linear_columns(tables, trials, s, layout, columns)
     for j in range(n_linear):
         low[j], high[j] = layout.linear_low[j], layout.linear_high[j]
@@ -550,8 +620,8 @@ def solve_subject(tables, trials, s, layout, active, coefficient, group, rate, s
     n = compress(columns, n, n_linear, coefficient, group, rate)
     combine(columns, n, coefficient, state[0])
     value = evaluate(data[0], data[1], data[2], state[0], state[1], state[2], state[3])
-    every, matrix = np.arange(n), np.empty((n, n))
-    information(columns, every, state[1], data[1].astype(np.float64), matrix)
+    matrix = np.empty((n, n))
+    information(columns, state[1], one_if(data[1]), matrix)
     for k in range(n):
         size[k] = abs(coefficient[k]) * np.sqrt(max(matrix[k, k], 0.0))
     bound = certificate(tables, trials, s, layout, active, columns, value, state)
@@ -559,7 +629,7 @@ def solve_subject(tables, trials, s, layout, active, coefficient, group, rate, s
     return value, min(bound + 1e-12 * (1.0 + abs(bound)), 0.0), n, outcome, rounds
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _mean_price(coefficient, group, columns, r, n, g):
     """The price that the group pays now: that of its atoms where its mass is at the upper bound, else 0."""
     first = 1 if columns.shape[1] == 1 else 0
@@ -572,7 +642,7 @@ def _mean_price(coefficient, group, columns, r, n, g):
     return paid / mass if mass > 0.0 else 0.0
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _known(rate, group, n, g, candidate):
     """Whether the group has an atom at (nearly) this rate already."""
     for k in range(n):
@@ -598,11 +668,12 @@ def relaxed_logits(tables, trials, layout, subjects, coefficient, group, rate, n
     for s in subjects:
         rows = slice(trials.offset[s], trials.offset[s + 1])
         path = np.zeros((out.shape[0], rows.stop - rows.start))
-        total = np.zeros(path.shape)
+        total = out[:, rows]
+        fill_rows(total, 0.0)
         for k in range(n[s]):
             if group[s, k] >= 0:
                 path_of(tables, trials, s, layout, group[s, k], rate[s, k], path)
             else:
                 linear_path(tables, trials, s, layout, k, path)
-            total += coefficient[s, k] * path
-        out[:, rows] = total
+            for i in range(path.shape[0]):
+                add_scaled(total[i], coefficient[s, k], path[i])

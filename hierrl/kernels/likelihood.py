@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.jit import njit
+from hierrl.kernels.loops import INNER, JIT, add_scaled, copy, dot, dot3, fill, fill_rows, multiply, total
 from hierrl.kernels.rule import (
-    JIT,
     curvature,
     entry,
     pair,
@@ -26,36 +26,7 @@ from hierrl.kernels.rule import (
     walk_contexts,
 )
 
-# Sums over trials may be reordered, which lets the compiler use vector instructions.
-SUM = {**JIT, "fastmath": {"reassoc", "contract", "nsz"}}
-
-
-@njit(**SUM)
-def dot(a, b):
-    """Sum of products over trials."""
-    total = 0.0
-    for t in range(a.size):
-        total += a[t] * b[t]
-    return total
-
-
-@njit(**SUM)
-def dot3(a, b, c):
-    """Sum of triple products over trials."""
-    total = 0.0
-    for t in range(a.size):
-        total += a[t] * b[t] * c[t]
-    return total
-
-
-@njit(**SUM)
-def add_scaled(out, factor, a):
-    """``out += factor * a`` over trials."""
-    for t in range(out.size):
-        out[t] += factor * a[t]
-
-
-@njit(**JIT)
+@njit(**INNER)
 def factor_product(weight_value, coefficient, theta, constants, skip, also):
     """Coefficient times the weight's factors (F,), without factors `skip` and `also`."""
     product = coefficient
@@ -65,13 +36,22 @@ def factor_product(weight_value, coefficient, theta, constants, skip, also):
     return product
 
 
-@njit(**JIT)
+@njit(**INNER)
+def _widest(n_slots):
+    """Slots of the channel that has most."""
+    width = 0
+    for c in range(n_slots.size):
+        width = n_slots[c] if n_slots[c] > width else width
+    return width
+
+
+@njit(**INNER)
 def channel_paths(tables, trials, s, theta, order):
     """Paths (C, m, T) of subject `s`, first derivatives (C, m, slots, T), second ones (C, m, pairs, T) up to `order`."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
     n_trials = trials.offset[s + 1] - trials.offset[s]
     n_channels, n_arms, _ = tables.value.shape
-    width = tables.n_slots.max() if n_channels > 0 else 0
+    width = _widest(tables.n_slots)
     path = np.empty((n_channels, n_arms, n_trials))
     dpath = np.empty((n_channels, n_arms, width if order > 0 else 0, n_trials))
     ddpath = np.empty((n_channels, n_arms, pair(width, 0) if order > 1 else 0, n_trials))
@@ -94,14 +74,14 @@ def channel_paths(tables, trials, s, theta, order):
     return path, dpath, ddpath
 
 
-@njit(**JIT)
+@njit(**INNER)
 def logits(tables, trials, s, theta, path):
     """Logits (m, T) of subject `s`."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
     n_channels, n_arms, n_trials = path.shape
     x = np.empty((n_arms, n_trials))
     for i in range(n_arms):
-        x[i] = entry(tables.bias_value[i], theta, tables.constants)
+        fill(x[i], entry(tables.bias_value[i], theta, tables.constants))
         for c in range(n_channels):
             factors = tables.weight_value[c, i]
             add_scaled(x[i], factor_product(factors, tables.coefficient[c], theta, tables.constants, -1, -1), path[c, i])
@@ -111,7 +91,7 @@ def logits(tables, trials, s, theta, path):
     return x
 
 
-@njit(**JIT)
+@njit(**INNER)
 def softmax(x, available, p, log_total):
     """Probabilities p (m, T) over the arms available (m, T or 0), log_total (T,) = log sum exp(x)."""
     n_arms, n_trials = x.shape
@@ -138,7 +118,7 @@ def softmax(x, available, p, log_total):
         log_total[t] = x[best, t] + np.log(total)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _softmax_two(x, p, log_total):
     """Two arms need one exponential."""
     for t in range(log_total.size):
@@ -148,10 +128,10 @@ def _softmax_two(x, p, log_total):
         low = small * high
         p[0, t] = low if difference > 0.0 else high
         p[1, t] = high if difference > 0.0 else low
-        log_total[t] = max(x[0, t], x[1, t]) + np.log(1.0 + small)
+        log_total[t] = (x[1, t] if difference > 0.0 else x[0, t]) + np.log(1.0 + small)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _softmax_shown(x, available, p, log_total):
     """Only some arms are shown on a trial; the others have probability 0."""
     n_arms, n_trials = x.shape
@@ -169,7 +149,7 @@ def _softmax_shown(x, available, p, log_total):
         log_total[t] = x[best, t] + np.log(total)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def n_shown(available, n_arms, t):
     """How many arms are shown on trial `t`: available (m, T or 0)."""
     if available.shape[1] == 0:
@@ -180,11 +160,17 @@ def n_shown(available, n_arms, t):
     return count
 
 
-@njit(**JIT)
+@njit(**INNER)
+def with_lapse(probability, lapse, shown, count):
+    """Choice probability of an arm from that of the softmax, one of `count` arms if it is `shown`."""
+    return (1.0 - lapse) * probability + lapse / count if shown else 0.0
+
+
+@njit(**INNER)
 def score(choice, scored, available, x, p, log_total, lapse, loglik, share):
     """Log-probability (T,) of each choice and the share f (T,) of it that is not lapse; 0 where not scored."""
     n_arms = x.shape[0]
-    total = 0.0
+    value = 0.0
     for t in range(choice.size):
         loglik[t], share[t] = 0.0, 0.0
         if not scored[t]:
@@ -192,13 +178,13 @@ def score(choice, scored, available, x, p, log_total, lapse, loglik, share):
         loglik[t], share[t] = x[choice[t], t] - log_total[t], 1.0
         if lapse > 0.0:
             informed = (1.0 - lapse) * p[choice[t], t]
-            probability = informed + lapse / n_shown(available, n_arms, t)
+            probability = with_lapse(p[choice[t], t], lapse, True, n_shown(available, n_arms, t))
             loglik[t], share[t] = np.log(probability), informed / probability
-        total += loglik[t]
-    return total
+        value += loglik[t]
+    return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def residuals(choice, share, p, r):
     """Gradient (m, T) of the log-likelihood in the logits."""
     for i in range(p.shape[0]):
@@ -206,7 +192,7 @@ def residuals(choice, share, p, r):
             r[i, t] = share[t] * ((1.0 if choice[t] == i else 0.0) - p[i, t])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def pull_back(tables, trials, s, theta, path, dpath, r, gradient):
     """Gradient (P,) in the parameters from that in the logits, r (m, T)."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
@@ -224,13 +210,13 @@ def pull_back(tables, trials, s, theta, path, dpath, r, gradient):
                     gradient[scalars[tables.weight_local[c, i, f]]] += slope * against
     for i in range(n_arms):
         if tables.bias_local[i] >= 0:
-            gradient[tables.arm_scalars[i, tables.bias_local[i]]] += r[i].sum()
+            gradient[tables.arm_scalars[i, tables.bias_local[i]]] += total(r[i])
         for k in range(tables.regressor_value.size):
             scalar = tables.arm_scalars[i, tables.regressor_local[k, i]]
             gradient[scalar] += dot(r[i], trials.regressor[k, i, rows])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def lapse_slopes(choice, scored, available, p, loglik, slope):
     """Derivative (T,) of each log-probability in the lapse."""
     for t in range(choice.size):
@@ -253,25 +239,25 @@ def subject_pass(tables, trials, s, theta, order, gradient, hessian):
     log_total, loglik, share, slope = np.empty(choice.size), np.empty(choice.size), np.empty(choice.size), np.empty(choice.size)
     softmax(x, available, p, log_total)
     lapse = entry(tables.lapse_value[0], theta, tables.constants)
-    total = score(choice, scored, available, x, p, log_total, lapse, loglik, share)
+    value = score(choice, scored, available, x, p, log_total, lapse, loglik, share)
     if order == 0:
-        return total
-    gradient[:] = 0.0
+        return value
+    fill(gradient, 0.0)
     residuals(choice, share, p, r)
     pull_back(tables, trials, s, theta, path, dpath, r, gradient)
     lapse_scalar = tables.lapse_scalar[0]
     if lapse_scalar >= 0:
         lapse_slopes(choice, scored, available, p, loglik, slope)
-        gradient[lapse_scalar] += slope.sum()
+        gradient[lapse_scalar] += total(slope)
     if order > 1:
-        hessian[:] = 0.0
+        fill_rows(hessian, 0.0)
         jacobian = _jacobian(tables, trials, s, theta, path, dpath)
         _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessian)
         _add_curvature(tables, theta, path, dpath, ddpath, r, hessian)
-    return total
+    return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _jacobian(tables, trials, s, theta, path, dpath):
     """Derivatives (m, A, T) of the logits in the scalars that touch each arm."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
@@ -288,14 +274,14 @@ def _jacobian(tables, trials, s, theta, path, dpath):
                     slope = factor_product(factors, coefficient, theta, tables.constants, f, f)
                     add_scaled(jacobian[i, tables.weight_local[c, i, f]], slope, path[c, i])
     for i in range(n_arms):
-        if tables.bias_local[i] >= 0:
-            jacobian[i, tables.bias_local[i]] += 1.0
+        if tables.bias_local[i] >= 0:  # a column of its own
+            fill(jacobian[i, tables.bias_local[i]], 1.0)
         for k in range(tables.regressor_value.size):
             add_scaled(jacobian[i, tables.regressor_local[k, i]], 1.0, trials.regressor[k, i, rows])
     return jacobian
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessian):
     """The part of the Hessian from first derivatives: ``f (1-f) G G' - f (sum_i p_i J_i J_i' - C C')`` and the lapse's.
 
@@ -303,8 +289,9 @@ def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessia
     """
     n_scalars, n_trials = hessian.shape[0], choice.size
     centre, chosen = np.zeros((n_scalars, n_trials)), np.zeros((n_scalars, n_trials))
+    weighted = np.empty(n_trials)
     for i in range(p.shape[0]):
-        weighted = share * p[i]
+        multiply(share, p[i], weighted)
         for a in range(tables.n_arm_scalars[i]):
             row = tables.arm_scalars[i, a]
             for t in range(n_trials):
@@ -312,9 +299,12 @@ def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessia
                 chosen[row, t] += jacobian[i, a, t] if choice[t] == i else 0.0
             for b in range(a + 1):
                 _add_symmetric(hessian, row, tables.arm_scalars[i, b], -dot3(weighted, jacobian[i, a], jacobian[i, b]))
-    chosen -= centre
-    spread = share * (1.0 - share)
-    mixed = spread.any()
+    for a in range(n_scalars):
+        add_scaled(chosen[a], -1.0, centre[a])
+    spread, mixed = np.empty(n_trials), False
+    for t in range(n_trials):
+        spread[t] = share[t] * (1.0 - share[t])
+        mixed = mixed or spread[t] > 0.0
     for a in range(n_scalars):
         for b in range(a + 1):
             amount = dot3(share, centre[a], centre[b])
@@ -332,7 +322,7 @@ def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessia
             _add_symmetric(hessian, lapse, a, -amount)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _add_curvature(tables, theta, path, dpath, ddpath, r, hessian):
     """The part of the Hessian from second derivatives of the logits: shape-shape, shape-weight, weight-weight."""
     n_channels, n_arms, n_factors = tables.weight_value.shape
@@ -357,7 +347,7 @@ def _add_curvature(tables, theta, path, dpath, ddpath, r, hessian):
                         _add_symmetric(hessian, scalars[local[f]], scalars[local[g]], bend * dot(r[i], path[c, i]))
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _add_symmetric(hessian, row, column, amount):
     hessian[row, column] += amount
     if row != column:
@@ -389,11 +379,12 @@ def trial_pass(tables, trials, subjects, theta, path, probability, loglik):
         softmax(x, available, p, log_total)
         lapse = entry(tables.lapse_value[0], theta[s], tables.constants)
         score(choice, scored, available, x, p, log_total, lapse, loglik[rows], share)
-        path[:, :, rows] = own
+        for c in range(own.shape[0]):
+            for i in range(own.shape[1]):
+                copy(own[c, i], path[c, i, rows])
         for t in range(choice.size):
             for i in range(p.shape[0]):
-                shown = available.shape[1] == 0 or available[i, t]
-                random = lapse / n_shown(available, p.shape[0], t) if shown else 0.0
-                probability[i, rows.start + t] = (1.0 - lapse) * p[i, t] + random
+                shown, count = available.shape[1] == 0 or available[i, t], n_shown(available, p.shape[0], t)
+                probability[i, rows.start + t] = with_lapse(p[i, t], lapse, shown, count)
             if not scored[t]:
                 loglik[rows.start + t] = np.nan

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hierrl.kernels.jit import njit
 from hierrl.kernels.likelihood import subject_pass
-from hierrl.kernels.rule import JIT
+from hierrl.kernels.loops import INNER, JIT, copy, fill
 from hierrl.kernels.threads import IndexArray, over_subjects
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LARGEST_MOVE = 0.25
 """Largest move of a parameter in one step, as a share of the width of its bounds."""
 
 
-@njit(**JIT)
+@njit(**INNER)
 def cholesky(a, n):
     """Lower Cholesky factor of the leading block of `a` in place; False if it is not positive definite."""
     for j in range(n):
@@ -50,7 +50,7 @@ def cholesky(a, n):
     return True
 
 
-@njit(**JIT)
+@njit(**INNER)
 def cholesky_solve(a, b, n):
     """Solve with the factor of `cholesky`, in place in `b`."""
     for i in range(n):
@@ -63,7 +63,7 @@ def cholesky_solve(a, b, n):
         b[i] /= a[i, i]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def newton_step(gradient, hessian, moves, width, step):
     """Ascent direction into step (P,): ``(-H + shift D) step = gradient`` on the moving block, 0 elsewhere.
 
@@ -71,8 +71,11 @@ def newton_step(gradient, hessian, moves, width, step):
     starts at 0 and grows until the block is positive definite.
     """
     n = gradient.size
-    index = np.flatnonzero(moves)
-    k = index.size
+    index, k = np.empty(n, dtype=np.int64), 0
+    for a in range(n):
+        if moves[a]:
+            index[k] = a
+            k += 1
     block, right = np.empty((n, n)), np.empty(n)
     largest = 1e-12
     for a in range(k):
@@ -89,20 +92,20 @@ def newton_step(gradient, hessian, moves, width, step):
             break
         shift = max(4.0 * shift, 1e-4 * largest)
     cholesky_solve(block, right, k)
-    step[:] = 0.0
+    fill(step, 0.0)
     for a in range(k):
         step[index[a]] = right[a]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def climb(tables, trials, s, theta, lower, upper, free):
     """Maximise subject `s` from `theta` (P,) in place. Returns (log-likelihood, converged, steps)."""
     n = theta.size
     gradient, hessian, step, trial = np.empty(n), np.empty((n, n)), np.empty(n), np.empty(n)
     no_gradient, no_hessian = np.empty(0), np.empty((0, 0))
-    width = upper - lower
-    moves = np.empty(n, dtype=np.bool_)
+    width, moves = np.empty(n), np.empty(n, dtype=np.bool_)
     for a in range(n):
+        width[a] = upper[a] - lower[a]
         theta[a] = min(max(theta[a], lower[a]), upper[a])
     for steps in range(MAX_STEPS):
         value = subject_pass(tables, trials, s, theta, 2, gradient, hessian)
@@ -132,24 +135,28 @@ def climb(tables, trials, s, theta, lower, upper, free):
         if not accepted:
             # No ascent in floating point: as converged as it gets, if the gain that was promised is tiny.
             return value, predicted < 1e3 * TOLERANCE * (1.0 + abs(value)), steps
-        theta[:] = trial
+        copy(trial, theta)
     return value, False, MAX_STEPS
 
 
 @njit(**JIT)
 def climb_batch(tables, trials, subjects, starts, lower, upper, free, theta, loglik, converged, steps):
     """`climb` from every start (S, K, P), K >= 1; the best is kept. lower, upper (S, P)."""
+    point = np.empty(starts.shape[2])
     for s in subjects:
         loglik[s], steps[s] = -np.inf, 0
         for k in range(starts.shape[1]):
-            if np.isnan(starts[s, k]).any():
+            usable = True
+            for a in range(starts.shape[2]):
+                point[a] = starts[s, k, a]
+                usable = usable and not np.isnan(point[a])
+            if not usable:
                 continue
-            point = starts[s, k].copy()
             value, done, used = climb(tables, trials, s, point, lower[s], upper[s], free)
             steps[s] += used
             if value > loglik[s]:
                 loglik[s], converged[s] = value, done
-                theta[s] = point
+                copy(point, theta[s])
 
 
 class Maximum(NamedTuple):

@@ -15,9 +15,10 @@ from __future__ import annotations
 import numpy as np
 from hierrl.kernels.jit import njit
 
-from hierrl.kernels.rule import HOLD, JIT, START
+from hierrl.kernels.loops import INNER, fill_rows
+from hierrl.kernels.rule import HOLD, START
 
-LANES = {**JIT, "fastmath": {"contract", "nsz"}}
+LANES = {**INNER, "fastmath": {"contract", "nsz"}}
 
 
 @njit(**LANES)
@@ -32,7 +33,9 @@ def prices(kind, target, reset, context, n_contexts, shape, free, accumulate, ra
     for t in range(r.size):
         x = context[t] if context.size > 0 else 0
         if reset[t]:
-            q[:], d[:], e[:] = shape[START], 0.0, 0.0
+            fill_rows(q, shape[START])
+            fill_rows(d, 0.0)
+            fill_rows(e, 0.0)
         residual, role, aim = r[t], kind[t], target[t]
         qx, dx, ex = q[x], d[x], e[x]
         if residual != 0.0:
@@ -70,8 +73,10 @@ def curvature_bound(kind, target, reset, context, n_contexts, shape, free, accum
     for t in range(r.size):
         x = context[t] if context.size > 0 else 0
         if reset[t]:
-            state[:] = 0.0
-            state[:, :2] = shape[START]
+            for k in range(n_contexts):
+                for j in range(6):
+                    for g in range(n):
+                        state[k, j, g] = shape[START] if j < 2 else 0.0
         residual, role, aim = r[t], kind[t], target[t]
         q0, q1, d0, d1, e0, e1 = state[x, 0], state[x, 1], state[x, 2], state[x, 3], state[x, 4], state[x, 5]
         if residual > 0.0:
@@ -115,7 +120,7 @@ def curvature_bound(kind, target, reset, context, n_contexts, shape, free, accum
         out[g] += total[g]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def parabola_bound(value, slope, curvature, centre, low, high):
     """Largest value of ``value + slope (a - centre) + curvature / 2 (a - centre)^2`` over [low, high]."""
     at_low = value + (low - centre) * (slope + 0.5 * curvature * (low - centre))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.jit import njit
+from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.tables import (
     MAX_SLOTS,
     N_ROLES,
@@ -27,8 +28,6 @@ from hierrl.kernels.tables import (
     UNCHOSEN_OWN_DECAY,
 )
 
-JIT = {"nogil": True, "cache": True, "error_model": "numpy"}
-
 # What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is needed to
 # look a rate up; HOLD is a role of its own whose rate is 0.
 LEARN, FADE, HOLD = POSITIVE, OWN_DECAY, N_ROLES
@@ -36,13 +35,13 @@ LEARN, FADE, HOLD = POSITIVE, OWN_DECAY, N_ROLES
 N_PAIRS = MAX_SLOTS * (MAX_SLOTS + 1) // 2
 
 
-@njit(**JIT)
+@njit(**INNER)
 def pair(k, j):
     """Position of the second derivative with respect to slots `k` and `j` in the packed lower triangle."""
     return k * (k + 1) // 2 + j if k >= j else j * (j + 1) // 2 + k
 
 
-@njit(**JIT)
+@njit(**INNER)
 def aim(choice, arm, signal, forgone, unchosen, missed_decay):
     """What `arm` does after a trial: (LEARN | FADE | HOLD, target).
 
@@ -83,13 +82,13 @@ def aim_all(choice, signal, forgone, unchosen, missed_decay, kind, target):
                 kind[c, i, t], target[c, i, t] = aim(choice[t], i, signal[t, c], other, unchosen[c], missed_decay)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def role_of(kind, error, split):
     """The rate that applies: that of the kind, or of the sign of the prediction error where a channel has two."""
     return NEGATIVE if split and kind == LEARN and error < 0.0 else kind
 
 
-@njit(**JIT)
+@njit(**INNER)
 def moved(value, target, rate, accumulate):
     """The new value, and its derivative in the rate: toward the target, or fading and adding it."""
     if accumulate:
@@ -97,13 +96,13 @@ def moved(value, target, rate, accumulate):
     return value + rate * (target - value), target - value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def entry(position, theta, constants):
     """An element of ``z = [theta, constants]``."""
     return theta[position] if position < theta.size else constants[position - theta.size]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def shape_of(value, theta, constants):
     """Rates and start value of one arm by role, and the rate 0 of HOLD: value (roles,) -> (roles + 1,)."""
     shape = np.zeros(N_ROLES + 1)
@@ -112,7 +111,7 @@ def shape_of(value, theta, constants):
     return shape
 
 
-@njit(**JIT)
+@njit(**INNER)
 def walk(kind, target, reset, shape, split, accumulate, path):
     """Path of one arm over T trials: kind, target, reset (T,), shape (roles + 1,) -> path (T,) before each trial."""
     value = shape[START]
@@ -124,20 +123,21 @@ def walk(kind, target, reset, shape, split, accumulate, path):
         value = moved(value, target[t], rate, accumulate)[0]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumulate, path):
     """As `walk`, with a value of its own in each context: context (T,)."""
-    value = np.full(n_contexts, shape[START])
+    value = np.empty(n_contexts)
+    fill(value, shape[START])
     for t in range(path.size):
         if reset[t]:
-            value[:] = shape[START]
+            fill(value, shape[START])
         x = context[t]
         path[t] = value[x]
         rate = shape[role_of(kind[t], target[t] - value[x], split)]
         value[x] = moved(value[x], target[t], rate, accumulate)[0]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath):
     """First derivatives of a path in the channel's slots: dpath (slots, T), slot (roles,).
 
@@ -145,18 +145,19 @@ def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, ac
     """
     for k in range(dpath.shape[0]):
         at_start = 1.0 if slot[START] == k else 0.0
-        state = np.full(n_contexts, at_start)
+        state = np.empty(n_contexts)
+        fill(state, at_start)
         for t in range(path.size):
             x = context[t] if context.size > 0 else 0
             if reset[t]:
-                state[:] = at_start
+                fill(state, at_start)
             dpath[k, t] = state[x]
             role = role_of(kind[t], target[t] - path[t], split)
             gain = moved(path[t], target[t], shape[role], accumulate)[1] if role < HOLD and slot[role] == k else 0.0
             state[x] = (1.0 - shape[role]) * state[x] + gain
 
 
-@njit(**JIT)
+@njit(**INNER)
 def curvature(kind, target, reset, context, n_contexts, shape, slot, split, path, dpath, ddpath):
     """Second derivatives of a path in pairs of slots: ddpath (pairs, T), packed as in `pair`."""
     for k in range(dpath.shape[0]):
@@ -165,7 +166,7 @@ def curvature(kind, target, reset, context, n_contexts, shape, slot, split, path
             for t in range(path.size):
                 x = context[t] if context.size > 0 else 0
                 if reset[t]:
-                    state[:] = 0.0
+                    fill(state, 0.0)
                 ddpath[pair(k, j), t] = state[x]
                 role = role_of(kind[t], target[t] - path[t], split)
                 own = slot[role] if role < HOLD else -1
