@@ -222,6 +222,9 @@ def test_choices_are_understood_however_they_are_coded(choice, arms, index):
         ([0, 1], 3, [0, 1, 2], [0, 1]),
         ([3, 1], 3, [1, 2, 3], [2, 0]),
         (["b", "a"], 2, ["a", "b"], [1, 0]),
+        ([0, 1], np.int64(3), [0, 1, 2], [0, 1]),
+        ([0, 1], np.array([0, 1, 2]), [0, 1, 2], [0, 1]),
+        (["z", "x"], iter("xyz"), ["x", "y", "z"], [2, 0]),
         ([-1, 1], [-1, 1], [-1, 1], [0, 1]),
         ([True, False], ["True", "False"], ["True", "False"], [0, 1]),
         ([True, True], ["no", "yes"], ["no", "yes"], [1, 1]),
@@ -251,6 +254,12 @@ def test_a_missed_choice_keeps_its_row_and_loses_its_outcome():
     assert np.isnan(data["reward"].values[1])
     assert "1 missed trial had a value in reward, first subject 'a', trial 2 (table.iloc[1])" in notes(data)
     assert (data.attrs["n_missed"], data.attrs["n_unknown"]) == (1, 0)
+
+
+def test_minus_one_is_a_missed_choice_and_said_to_be():
+    data = hr.behaviour(small(choice=[0, -1, 1, 0, 1, 0, 0, 1]))
+    assert data.attrs["n_missed"] == 1
+    assert "-1 was read as a missed one" in notes(data)
 
 
 def test_a_choice_with_unknown_reward_is_scored():

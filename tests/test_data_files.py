@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def test_tables_of_other_libraries_are_read_through_pandas():
         def to_pandas(self):
             return TABLE
 
-    xr.testing.assert_equal(hr.behaviour(Frame(), covariates="age"), EXPECTED)
+    xr.testing.assert_equal(hr.behaviour(cast(pd.DataFrame, Frame()), covariates="age"), EXPECTED)
 
 
 def test_a_renamed_packed_file_is_unpacked(tmp_path):

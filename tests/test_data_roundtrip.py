@@ -1,8 +1,6 @@
 """Behaviour survives the way to a table, to csv, parquet and NetCDF, and back."""
 
 import json
-import traceback
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 import hierrl as hr
 from hierrl.data import check_behaviour
-from hierrl.data.validity import NEEDED
 
 ARMS = st.sampled_from(
     [
@@ -196,48 +193,3 @@ def test_real_data_survive_every_way(shared_data, tmp_path, name):
     data.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "data.nc", engine="h5netcdf") as stored:
         assert_same(stored.load(), data)
-
-
-# Whatever the table is: behaviour as it should be, or a sentence
-
-CELL = st.one_of(
-    st.sampled_from([None, 10**40, 1j, (1,), pd.Timestamp(0), b"a", pd.NA]),
-    st.lists(st.integers(), max_size=1),
-    st.integers(-2, 4),
-    st.floats(),
-    st.text(max_size=3),
-)
-TAME = st.sampled_from([0, 1, 2, "a", "b", None, 1.0, np.nan, True])
-NAMES = st.sampled_from(
-    "subject id choice response reward outcome trial session block gain loss forced context age "
-    "forgone forgone[0] forgone[1] available[0] available[1]".split()
-) | st.sampled_from(["", 0, None])
-
-
-@given(
-    st.lists(st.tuples(NAMES, st.one_of(st.lists(CELL, max_size=6), st.lists(TAME, max_size=6)))),
-    st.integers(0, 6),
-    st.lists(
-        st.tuples(st.sampled_from(["choice", "reward", "trial", "loss", "covariates"]), NAMES), max_size=2
-    ),
-)
-@settings(max_examples=200, deadline=None)
-def test_any_table_gives_behaviour_or_a_sentence(columns, n, arguments):
-    series = [
-        pd.Series((cells * 6)[:n] if cells else [None] * n, dtype=object).infer_objects()
-        for _, cells in columns
-    ]
-    table = pd.concat(series, axis=1) if series else pd.DataFrame()
-    table.columns = pd.Index([name for name, _ in columns], dtype=object)
-    try:
-        data = hr.behaviour(table, **dict(arguments))
-    except (ValueError, TypeError) as error:
-        data, refusal = None, error
-    if data is None:
-        source = traceback.extract_tb(refusal.__traceback__)[-1].filename
-        assert Path(source).is_relative_to(Path(hr.__file__).parent)  # our sentence, not somebody else's
-        assert str(refusal)[-1] in ".?)"
-        return
-    check_behaviour(data)
-    assert set(NEEDED) <= set(data.variables)
-    assert data.sizes["trial"] == len(table)

@@ -1,10 +1,10 @@
 """A table of choices becomes behaviour: the one format that everything else takes.
 
 ``table`` holds a table while it is read and words its errors · ``reading`` opens files · ``columns`` finds
-which column is what · ``values`` turns columns into numbers, labels and flags · ``arms`` understands how
-choices are coded · ``outcomes`` and ``covariates`` read the rest · ``assemble`` puts it together
-(`behaviour`) · ``validity`` checks a Dataset that comes from elsewhere · ``splitting`` and ``export`` are
-`split` and `to_table`.
+which column is what · ``values`` turns columns into numbers, labels and flags · ``codes`` and ``arms``
+understand choices · ``order`` sorts rows · ``outcomes``, ``by_arm`` and ``covariates`` read the rest ·
+``assemble`` puts it together (`behaviour`) · ``validity`` checks a Dataset that comes from elsewhere ·
+``splitting`` and ``export`` are `split` and `to_table`.
 """
 
 from hierrl.data.assemble import behaviour

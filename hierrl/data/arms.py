@@ -1,25 +1,18 @@
-"""How choices are coded: which arms there are, and which arm each entry names."""
+"""Which arms there are, and which of them each entry of a column of choices means."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from hierrl.data.table import MOMENTS, Table, listed, nearest, plain
-from hierrl.data.values import is_missing_text
-
-ODD = "\0"
-"""Stands for a value that can't be a choice."""
+from hierrl.data.codes import ODD, Coded, Label, label_of
+from hierrl.data.table import Table, listed, nearest
 
 MAX_GUESSED = 100
 """More distinct choices than this are hardly arms, unless the researcher names them."""
 
-WHOLE_TEXT = re.compile(r"[+-]?\d+(\.0*)?")
 # Labels that may mean that no arm was chosen.
 SUSPICIOUS = frozenset(
     (
@@ -28,75 +21,8 @@ SUSPICIOUS = frozenset(
     ).split()
 )
 
-Label = int | str
 Coding = tuple[tuple[Label, ...], dict[Label | None, int]]
 """The labels of the arms; and the index of the arm that a value means, -1 = none."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of choices: row i holds ``values[codes[i]]``; code -1 and value None are missed ones."""
-
-    column: Hashable
-    codes: npt.NDArray[np.int64]
-    values: tuple[Label | None, ...]
-    declared: bool
-    """The column itself says which arms there are: it is categorical."""
-    truth: bool
-    """The column holds True and False."""
-
-    @property
-    def present(self) -> set[Label]:
-        """The values that occur, but for missing ones."""
-        used = np.unique(self.codes[self.codes >= 0])
-        return {value for i in used if (value := self.values[i]) is not None}
-
-    def indices(self, index: Mapping[Label | None, int]) -> npt.NDArray[np.int64]:
-        """The index of the arm in every row, -1 where there is none."""
-        by_code = [index.get(value, -1) for value in self.values]
-        return np.array([*by_code, -1], dtype=np.int64)[self.codes]
-
-    def rows(self, value: Label) -> npt.NDArray[np.int64]:
-        """Rows that hold a value."""
-        return np.flatnonzero(
-            np.isin(self.codes, [i for i, other in enumerate(self.values) if other == value])
-        )
-
-
-def read_codes(table: Table, column: Hashable) -> Coded:
-    """Distinct entries of a column of choices as whole numbers or text."""
-    series = table.column(column)
-    declared = isinstance(series.dtype, pd.CategoricalDtype)
-    if declared:
-        codes, uniques = series.cat.codes.to_numpy().astype(np.int64), list(series.cat.categories)
-    else:
-        codes, uniques = table.factorized(column)
-    values = [_value(value) for value in uniques]
-    bad = [i for i, value in enumerate(values) if value is ODD]
-    if bad:
-        rows = np.flatnonzero(np.isin(codes, bad))
-        raise ValueError(
-            f"A choice must be a whole number or a label: column {column!r} holds "
-            f"{listed(uniques[i] for i in bad)} at "
-            f"{table.rows(rows) if rows.size else 'no row (as a category)'}. Is this the right "
-            f"column?{table.way_out('choice')}"
-        )
-    truth = len(uniques) > 0 and all(isinstance(value, bool | np.bool_) for value in uniques)
-    return Coded(column, codes, tuple(values), declared, truth)
-
-
-def _value(value: object) -> Label | None:
-    if is_missing_text(value):
-        return None
-    if isinstance(value, MOMENTS):
-        return ODD
-    value = plain(value.decode(errors="replace") if isinstance(value, bytes) else value)
-    if isinstance(value, bool | int):
-        return int(value)
-    if isinstance(value, str):
-        text = value.strip()
-        return int(float(text)) if WHOLE_TEXT.fullmatch(text) else text
-    return ODD
 
 
 def name_arms(
@@ -111,13 +37,16 @@ def name_arms(
     The first column of `coded` holds the choices, others name arms too (those shown). `implied` = how many
     arms the table has columns for.
     """
-    choice = coded[0]
+    choice, given = coded[0], _given(arms)
     values = {value for one in coded for value in one.present}
-    _check_some_choice(table, choice, -1 in _given(arms))
-    if isinstance(arms, int) or arms is None and _settles(implied, values, choice):
-        return _numbered(table, coded, values, names=None, n=int(arms or implied or 0))
-    if arms is not None:
-        return _named(table, coded, values, _given(arms))
+    _check_some_choice(table, choice, -1 in given)
+    if -1 in values and -1 not in given:
+        table.note("A choice of -1 was read as a missed one.")
+    counted = isinstance(arms, int | np.integer)
+    if counted or (arms is None and _settles(implied, values, choice)):
+        return _numbered(table, coded, values, names=None, n=len(given) or int(implied or 0))
+    if given:
+        return _named(table, coded, values, names=given)
     if choice.truth:
         return ("False", "True"), {0: 0, 1: 1, None: -1}
     return _guessed(table, coded)
@@ -127,12 +56,12 @@ def _given(arms: Iterable[Hashable] | int | None) -> tuple[Label, ...]:
     """The arms as the researcher names them, checked."""
     if arms is None:
         return ()
-    if isinstance(arms, int) and not isinstance(arms, bool):
+    if isinstance(arms, int | np.integer) and not isinstance(arms, bool):
         arms = range(arms)
     if isinstance(arms, str | bytes | dict) or not isinstance(arms, Iterable):
         raise TypeError(f"arms= takes a list of the arms' labels, or their number; found {arms!r}.")
     given = list(arms)
-    labels = [str(arm) if isinstance(arm, bool | np.bool_) else _value(arm) for arm in given]
+    labels = [str(arm) if isinstance(arm, bool | np.bool_) else label_of(arm) for arm in given]
     if any(label is None or label is ODD for label in labels):
         raise ValueError(f"The labels in arms= must be text or whole numbers; found {listed(given)}.")
     if len(labels) < 2 or len(set(labels)) < len(labels):
@@ -156,7 +85,7 @@ def _settles(implied: int | None, values: set[Label], choice: Coded) -> bool:
     return implied is not None and numeric and not choice.declared and len(values - {-1}) != implied
 
 
-def _named(table: Table, coded: Sequence[Coded], values: set[Label], names: tuple[Label, ...]) -> Coding:
+def _named(table: Table, coded: Sequence[Coded], values: set[Label], *, names: tuple[Label, ...]) -> Coding:
     whole = isinstance(names[0], int)
     if coded[0].truth and set(names) == {"False", "True"}:
         return names, {0: names.index("False"), 1: names.index("True"), None: -1}
@@ -177,7 +106,6 @@ def _numbered(
     table: Table, coded: Sequence[Coded], values: set[Label], *, names: tuple[Label, ...] | None, n: int
 ) -> Coding:
     """Choices that number n arms, from 0 or from 1."""
-    _given(n)
     column = coded[0].column
     text = sorted(value for value in values if isinstance(value, str))
     if text:

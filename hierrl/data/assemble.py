@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from hierrl.data.arms import Label, name_arms, read_codes
+from hierrl.data.arms import name_arms
 from hierrl.data.by_arm import ByArm, find_by_arm, read_available, read_forgone, shown_arms
+from hierrl.data.codes import Label, read_codes
 from hierrl.data.columns import find_columns
 from hierrl.data.covariates import covariate_names, read_covariate
 from hierrl.data.order import order_rows, with_sessions
@@ -148,9 +149,11 @@ def behaviour(
             "trial_number": ("trial", order.trial),
         },
     )
-    data = data.assign({str(name): read_covariate(source, name, order, labels_of_arms) for name in names})
+    data = data.assign(
+        {str(name): read_covariate(source, name, order=order, arms=labels_of_arms) for name in names}
+    )
     _note_counts(source, data)
-    return data.assign_attrs(_attributes(source, data, by_arm, names))
+    return data.assign_attrs(_attributes(source, data, by_arm=by_arm, names=names))
 
 
 def _is_list(forced: object) -> bool:
@@ -254,7 +257,7 @@ def _n_unknown(data: xr.Dataset) -> int:
 
 
 def _attributes(
-    table: Table, data: xr.Dataset, by_arm: Mapping[str, ByArm | None], names: Sequence[Hashable]
+    table: Table, data: xr.Dataset, *, by_arm: Mapping[str, ByArm | None], names: Sequence[Hashable]
 ) -> dict[str, str | int]:
     columns: dict[str, object] = {role: str(column) for role, column in table.roles.items()}
     columns |= {"reward": f"{columns['gain']} + {columns['loss']}"} if "reward" not in columns else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierrl.data.arms import Coded, Label, read_codes
+from hierrl.data.codes import Coded, Label, read_codes
 from hierrl.data.columns import SYNONYMS, check_column, columns_by_arm, normalised
 from hierrl.data.outcomes import ROUNDING, set_aside
 from hierrl.data.table import Table, counted, listed
@@ -128,7 +128,7 @@ def read_forgone(
     if len(forgone.columns) == 1 and forgone.labels is None:
         return _of_the_other_arm(table, forgone.columns[0], arms=arms, choice=choice)
     columns = [numbers(table, column, "forgone") for column in forgone.ordered(arms)]
-    values = set_aside(table, np.stack(columns, axis=1), chosen, "forgone")
+    values = set_aside(table, np.stack(columns, axis=1), chosen=chosen, role="forgone")
     own = np.where(chosen, values[row, choice], np.nan)
     differs = np.abs(own - reward) > ROUNDING * (1 + np.abs(reward))
     if differs.any():
@@ -153,7 +153,6 @@ def _of_the_other_arm(
         )
     chosen = choice >= 0
     values = np.full((len(table), 2), np.nan)
-    values[chosen, 1 - choice[chosen]] = set_aside(
-        table, numbers(table, column, "forgone"), chosen, "forgone"
-    )[chosen]
+    forgone = set_aside(table, numbers(table, column, "forgone"), chosen=chosen, role="forgone")
+    values[chosen, 1 - choice[chosen]] = forgone[chosen]
     return values

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from hierrl.data.arms import Label
+from hierrl.data.codes import Label
 from hierrl.data.columns import check_column, columns_by_arm
 from hierrl.data.order import Order
 from hierrl.data.table import Table, counted, listed
@@ -43,10 +43,10 @@ def covariate_names(table: Table, asked: str | Sequence[Hashable] | None) -> tup
     return names
 
 
-def read_covariate(table: Table, name: Hashable, order: Order, arms: Sequence[Label]) -> xr.DataArray:
+def read_covariate(table: Table, name: Hashable, *, order: Order, arms: Sequence[Label]) -> xr.DataArray:
     """One covariate, by subject if constant within each, else by trial; ``attrs["level"]`` says which."""
     if name not in list(table.frame.columns):
-        return _by_arm(table, str(name), order, arms)
+        return _by_arm(table, str(name), order=order, arms=arms)
     codes = label_codes(table, name)[0][order.rows]
     values, attrs = covariate_values(table.column(name))
     if values.dtype.kind == "f" and np.isinf(values).any():
@@ -58,7 +58,7 @@ def read_covariate(table: Table, name: Hashable, order: Order, arms: Sequence[La
     by_subject = np.flatnonzero(np.append(True, order.subject[1:] != order.subject[:-1]))
     if (codes == codes[by_subject][order.subject]).all():
         return xr.DataArray(values[by_subject], dims="subject", attrs={"level": "subject"} | attrs)
-    _note_holes(table, name, codes, order, by_subject)
+    _note_holes(table, name, codes, order=order)
     level = "session" if (codes == codes[order.first]).all() else "trial"
     return xr.DataArray(values, dims="trial", attrs={"level": level} | attrs)
 
@@ -95,7 +95,7 @@ def _object_values(series: pd.Series) -> npt.NDArray:
     return np.array([*texts, ""], dtype=str)[codes]
 
 
-def _by_arm(table: Table, name: str, order: Order, arms: Sequence[Label]) -> xr.DataArray:
+def _by_arm(table: Table, name: str, *, order: Order, arms: Sequence[Label]) -> xr.DataArray:
     columns = columns_by_arm(table, name)
     if set(columns) != {str(arm) for arm in arms}:
         raise ValueError(
@@ -106,9 +106,7 @@ def _by_arm(table: Table, name: str, order: Order, arms: Sequence[Label]) -> xr.
     return xr.DataArray(values[order.rows], dims=("trial", "arm"), attrs={"level": "trial"})
 
 
-def _note_holes(
-    table: Table, name: Hashable, codes: npt.NDArray, order: Order, by_subject: npt.NDArray
-) -> None:
+def _note_holes(table: Table, name: Hashable, codes: npt.NDArray[np.int64], *, order: Order) -> None:
     """A covariate that is constant but for holes was meant to be one of the subject, most likely."""
     known = codes >= 0
     frame = pd.DataFrame({"subject": order.subject[known], "code": codes[known]}).drop_duplicates()

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hierrl.data.columns import BLOCK, SYNONYMS, check_column, normalised
 from hierrl.data.table import Table, counted
-from hierrl.data.values import label_codes, labels, numbers
+from hierrl.data.values import LARGEST_WHOLE, label_codes, labels, numbers
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def order_rows(table: Table) -> Order:
     rows = np.lexsort((number, pair, code))
     first = _starts(pair[rows])
     if "trial" in table.roles:
-        _check_unique(table, rows, pair, number)
+        _check_unique(table, rows, pair=pair, number=number)
         trial = number[rows]
     else:
         trial = np.arange(n) - first + 1
     order = Order(rows, np.asarray(subjects), code[rows], session[rows], first, trial)
-    _note_order(table, order, code, pair)
+    _note_order(table, order, subject=code, session=pair)
     return order
 
 
@@ -98,10 +98,11 @@ def _trial_numbers(table: Table) -> npt.NDArray:
             "Every row needs one; or pass trial=False if the rows are in the order of the "
             f"trials.{table.way_out('trial')}"
         )
-    return values.astype(np.int64) if (values == np.round(values)).all() else values
+    whole = (values == np.round(values)) & (np.abs(values) < LARGEST_WHOLE)
+    return values.astype(np.int64) if whole.all() else values
 
 
-def _check_unique(table: Table, rows: npt.NDArray, pair: npt.NDArray, number: npt.NDArray) -> None:
+def _check_unique(table: Table, rows: npt.NDArray, *, pair: npt.NDArray, number: npt.NDArray) -> None:
     same = (pair[rows][1:] == pair[rows][:-1]) & (number[rows][1:] == number[rows][:-1])
     if not same.any():
         return
@@ -135,9 +136,11 @@ def _advice(table: Table) -> str:
     )
 
 
-def _note_order(table: Table, order: Order, code: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]) -> None:
+def _note_order(
+    table: Table, order: Order, *, subject: npt.NDArray[np.int64], session: npt.NDArray[np.int64]
+) -> None:
     """Say what was done to the order of the rows, and what is odd about it."""
-    apart = [name for group, name in ((code, "subject"), (pair, "session")) if _scattered(group)]
+    apart = [name for group, name in ((subject, "subject"), (session, "session")) if _scattered(group)]
     if apart:
         table.note(
             f"Rows of one {apart[0]} do not stand together in the table; they were gathered, in order of "

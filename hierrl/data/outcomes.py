@@ -36,10 +36,10 @@ def read_outcomes(table: Table, chosen: Flags) -> dict[str, Floats]:
                 f"The reward is not gain + loss in {counted(int(differs.sum()), 'row')}, first at "
                 f"{table.row(int(np.flatnonzero(differs)[0]))}: each is used as it is."
             )
-    return {role: set_aside(table, value, chosen, role) for role, value in values.items()}
+    return {role: set_aside(table, value, chosen=chosen, role=role) for role, value in values.items()}
 
 
-def set_aside(table: Table, values: Floats, chosen: Flags, role: str) -> Floats:
+def set_aside(table: Table, values: Floats, *, chosen: Flags, role: str) -> Floats:
     """Outcomes without those of trials on which nothing was chosen: nothing can be learned from them."""
     stray = ~chosen & ~np.isnan(values).all(axis=tuple(range(1, values.ndim)))
     if stray.any():

@@ -78,7 +78,7 @@ def _read_file(path: Path, labels: tuple[object, ...]) -> Table:
     if suffix in PARQUET_SUFFIXES:
         return _from_frame(_parquet(content, path))
     if suffix in TEXT_SUFFIXES:
-        return _read_text(content, path, suffix, labels)
+        return _read_text(content, path, labels)
     raise ValueError(
         f"The file {path.name!r} is of no known kind: csv, tsv, txt and parquet are read (also .gz). Save "
         "the table as csv."
@@ -113,7 +113,7 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
         raise ValueError(f"The file {path.name!r} can't be read as parquet: {error}") from error
 
 
-def _read_text(content: bytes, path: Path, suffix: str, labels: tuple[object, ...]) -> Table:
+def _read_text(content: bytes, path: Path, labels: tuple[object, ...]) -> Table:
     notes: list[str] = []
     text = _decoded(content, path, notes)
     if not text.strip():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterable
 from numbers import Integral, Real
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,23 @@ from hierrl.data.validity import check_behaviour, session_starts, subject_index
 
 Flags = npt.NDArray[np.bool_]
 Pair = tuple[xr.Dataset, xr.Dataset]
+
+
+@overload
+def split(
+    data: xr.Dataset,
+    *,
+    last: float | None = None,
+    sessions: int | Hashable | Iterable[Hashable] | None = None,
+    folds: None = None,
+    random_seed: None = None,
+) -> Pair: ...
+
+
+@overload
+def split(
+    data: xr.Dataset, *, folds: int, random_seed: int | np.random.Generator | None = None
+) -> list[Pair]: ...
 
 
 def split(
@@ -188,7 +206,7 @@ def _folds(data: xr.Dataset, folds: int, random_seed: int | np.random.Generator 
             )
         by, unit, n_units = "block", rank * folds // np.maximum(total, 1), np.full_like(rank, folds)
     if random_seed is not None:
-        unit = _shuffled(unit, n_units, subject, np.random.default_rng(random_seed))
+        unit = _shuffled(unit, n_units, subject=subject, rng=np.random.default_rng(random_seed))
     fold = unit * folds // n_units
     return [_pair(data, fold == k, {"folds": int(folds), "fold": k, "by": by}) for k in range(folds)]
 
@@ -196,6 +214,7 @@ def _folds(data: xr.Dataset, folds: int, random_seed: int | np.random.Generator 
 def _shuffled(
     unit: npt.NDArray[np.int64],
     n_units: npt.NDArray[np.int64],
+    *,
     subject: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> npt.NDArray[np.int64]:

@@ -104,21 +104,21 @@ _KINDS = {"i": "integers", "f": "floats", "b": "True and False", "U": "text"}
 def _check_values(data: xr.Dataset) -> None:
     choice, rows = data["choice"].values, np.arange(data.sizes["trial"])
     outside = (choice < -1) | (choice >= data.sizes["arm"])
-    _refuse(data, outside, "choice", f"is outside -1..{data.sizes['arm'] - 1}")
-    _refuse(data, data["scored"].values & (choice < 0), "scored", "is true although the choice was missed")
+    _refuse(data, outside, name="choice", what=f"is outside -1..{data.sizes['arm'] - 1}")
+    scored = data["scored"].values & (choice < 0)
+    _refuse(data, scored, name="scored", what="is true although the choice was missed")
     for name in ("reward", "gain", "loss", "forgone"):
         if name in data:
             low, high = RANGES.get(name, (-np.inf, np.inf))
             bad = np.isinf(data[name].values) | (data[name].values < low) | (data[name].values > high)
-            _refuse(
-                data, bad, name, f"must be finite{f' and within {low:g}..{high:g}' if name in RANGES else ''}"
-            )
+            limits = f" and within {low:g}..{high:g}" if name in RANGES else ""
+            _refuse(data, bad, name=name, what=f"must be finite{limits}")
     if "available" in data:
         hidden = (choice >= 0) & ~data["available"].values[rows, choice]
-        _refuse(data, hidden, "available", "is false for the arm that was chosen")
+        _refuse(data, hidden, name="available", what="is false for the arm that was chosen")
 
 
-def _refuse(data: xr.Dataset, bad: npt.NDArray[np.bool_], name: str, what: str) -> None:
+def _refuse(data: xr.Dataset, bad: npt.NDArray[np.bool_], *, name: str, what: str) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
         value = data[name].values[row].tolist()

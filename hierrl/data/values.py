@@ -29,7 +29,7 @@ def numbers(table: Table, column: Hashable, role: str) -> npt.NDArray[np.float64
     series = table.column(column)
     kind = series.dtype.kind
     if kind in "mMc":  # moments and complex numbers
-        raise _not_numbers(table, column, role, np.arange(len(series)))
+        raise _not_numbers(table, column, role, rows=np.arange(len(series)))
     values = _floats(series) if kind in "biuf" else _numbers_from_text(table, column, role)
     if np.isinf(values).any():
         where = np.isinf(values)
@@ -50,7 +50,7 @@ def _numbers_from_text(table: Table, column: Hashable, role: str) -> npt.NDArray
     values = np.array([_number(value) for value in uniques], dtype=object)
     bad = np.array([value is None for value in values], dtype=bool)
     if bad.any():
-        raise _not_numbers(table, column, role, np.flatnonzero((codes >= 0) & bad[codes]))
+        raise _not_numbers(table, column, role, rows=np.flatnonzero((codes >= 0) & bad[codes]))
     return np.append(values.astype(np.float64), np.nan)[codes]  # code -1 = missing = the last
 
 
@@ -67,7 +67,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _not_numbers(table: Table, column: Hashable, role: str, rows: npt.NDArray) -> ValueError:
+def _not_numbers(table: Table, column: Hashable, role: str, *, rows: npt.NDArray) -> ValueError:
     series = table.column(column)
     found = listed(dict.fromkeys(series.iloc[rows]))
     comma = all(
@@ -96,7 +96,7 @@ def labels(table: Table, column: Hashable, role: str) -> npt.NDArray:
             f"The {NOUN[role]} is missing: column {column!r} is empty at {table.rows(missing)}. Every row "
             f"needs one: fill it in, or drop these rows knowingly.{extra}{table.way_out(role)}"
         )
-    _check_alike(column, role, uniques, table)
+    _note_alike(table, role, uniques)
     return np.asarray(uniques)[codes]
 
 
@@ -133,7 +133,7 @@ def _text(value: object) -> str:
     return str(plain(value)).strip()
 
 
-def _check_alike(column: Hashable, role: str, uniques: npt.NDArray, table: Table) -> None:
+def _note_alike(table: Table, role: str, uniques: npt.NDArray) -> None:
     """Labels that differ only in case are one in two spellings, most likely."""
     if uniques.dtype.kind != "U":
         return
@@ -141,6 +141,7 @@ def _check_alike(column: Hashable, role: str, uniques: npt.NDArray, table: Table
     for label in uniques.tolist():
         other = folded.setdefault(label.casefold(), label)
         if other != label:
+            column = table.roles[role]
             table.note(
                 f"The {NOUN[role]} column {column!r} holds both {other!r} and {label!r}; they are kept apart."
             )
