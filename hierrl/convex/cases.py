@@ -22,6 +22,9 @@ FloatArray = npt.NDArray[np.float64]
 MOST_CASES = 8
 """Up to this many combinations of signs are all solved; beyond, each takes the sign its price prefers."""
 
+CLOSE = 1e-3
+"""Nats within which a certificate makes up for a solver that stopped early."""
+
 
 class Case(NamedTuple):
     """A group of subjects solved with the signs of their kernels fixed."""
@@ -64,12 +67,12 @@ def sign_cases(parts: tuple[Part, ...], designs: Sequence[Design]) -> list[tuple
 
 def feasible(values: FloatArray, design: Design, parts: Sequence[Part]) -> FloatArray:
     """Unknowns without the solver's tolerance: kernels fall to 0 or above, coefficients lie in their box."""
-    values = values.copy()
+    values, seen = values.copy(), design.scored_matrix
     for part, columns in zip(parts, design.columns, strict=True):
         own = values[columns]
         if part.kind == "kernel":
             # a kernel that no scored trial sees is zero
-            own = np.minimum.accumulate(np.maximum(own, 0.0)) if design.matrix[:, columns].nnz else 0.0 * own
+            own = np.minimum.accumulate(np.maximum(own, 0.0)) if seen[:, columns].nnz else 0.0 * own
         elif part.kind == "mixture":
             own = np.maximum(own, 0.0)
             own *= min(1.0, part.upper / own.sum()) if own.sum() > 0 else 1.0
@@ -79,22 +82,18 @@ def feasible(values: FloatArray, design: Design, parts: Sequence[Part]) -> Float
     return values
 
 
-def sentence(solution: Solution, mass_bound: bool) -> tuple[str, bool]:
-    """What happened, and whether the solver reached its tolerance."""
-    if solution.status == "optimal":
+def sentence(case: Case, gap: float, mass_bound: bool) -> tuple[str, bool]:
+    """What happened, and whether the optimum was found; `gap` (nats) bounds its distance, NaN if unknown."""
+    values, status = case.solution.values, case.solution.status
+    if not any(design.scored.any() for design in case.designs):
+        return "No trial is scored: there is nothing to fit.", False
+    if values is not None and status == "optimal":
         return "Solved.", True
-    if solution.values is not None:
-        return (
-            f"The solver stopped early ({solution.status}): the estimate is approximate, a bound holds.",
-            False,
-        )
-    if not mass_bound and "unbounded" in solution.status:
-        return (
-            f"The problem is {solution.status}: choices that can be predicted perfectly have no best kernel "
-            "without a bound on it. Set mass_bound=True.",
-            False,
-        )
-    return (
-        f"The solver failed ({solution.status}): there is no estimate, and a bound is that of zero logits.",
-        False,
-    )
+    if values is not None and gap <= CLOSE:
+        return f"Solved: the solver stopped early ({status}), within {CLOSE} nats of the optimum.", True
+    if values is not None:
+        return f"The solver stopped early ({status}): the estimate is approximate, a bound holds.", False
+    if not mass_bound and "unbounded" in status:
+        told = f"The problem is {status}: choices that can be predicted perfectly have no best kernel "
+        return told + "without a bound on it. Set mass_bound=True.", False
+    return f"The solver failed ({status}): estimate and bound are those of zero kernels.", False

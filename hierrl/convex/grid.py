@@ -113,7 +113,7 @@ def _parameters(problem: Problem, rates: npt.ArrayLike) -> FloatArray:
 
 def _record(problem: Problem, result: GridResult, s: int, case: Case) -> None:
     design, values = case.designs[0], case.solution.values
-    result.status[s], result.solved[s] = sentence(case.solution, True)
+    result.status[s], result.solved[s] = sentence(case, np.nan, True)
     logits = np.zeros(design.shown.shape)
     if values is not None:
         own = feasible(values, design, case.parts)

@@ -209,17 +209,16 @@ class _Fisher:
     """The logits that kernels make, centred and weighted by the choice probabilities."""
 
     def __init__(self, design: Design, probability: FloatArray):
-        rows = np.repeat(design.scored, design.shown.shape[1])
-        matrix = design.matrix[rows]
+        matrix = design.scored_matrix
         self.blocks = [matrix[:, columns] for columns in design.columns]
         self.p = probability[design.scored][:, :, None]
         self.size = self.p.size
 
     def embed(self, b: int, kernels: FloatArray) -> FloatArray:
         """Where kernels (lags, G) of part `b` stand: (scored trials * m, G)."""
-        x = (self.blocks[b] @ kernels).reshape(*self.p.shape[:2], -1)
+        x = (self.blocks[b] @ kernels).reshape(*self.p.shape[:2], kernels.shape[1])
         centred = np.sqrt(self.p) * (x - (self.p * x).sum(axis=1, keepdims=True))
-        return centred.reshape(-1, kernels.shape[1])
+        return centred.reshape(self.size, kernels.shape[1])
 
 
 def _coarse(low: float, high: float) -> FloatArray:

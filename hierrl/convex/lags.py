@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from hierrl.kernels.tables import NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["kernel", "mixture", "box"]
+Sparse = Any
+"""A `scipy.sparse.csr_array`, of whose shape and indexing type checkers know too little."""
 
 ALL_ARMS = -1
 
@@ -64,7 +66,7 @@ class Part:
 class Design(NamedTuple):
     """One subject: its logits are linear in the unknowns, up to a constant that all arms of a trial share."""
 
-    matrix: sparse.csr_array
+    matrix: Sparse
     """(rows * m, columns), trial-major."""
     columns: tuple[slice, ...]
     """Columns of each part."""
@@ -85,6 +87,11 @@ class Design(NamedTuple):
         if (sign > 0).all():
             return self
         return self._replace(matrix=sparse.csr_array(self.matrix @ sparse.diags_array(sign)))
+
+    @property
+    def scored_matrix(self) -> Sparse:
+        """The rows of scored trials: (trials * m, columns)."""
+        return self.matrix[np.repeat(self.scored, self.shown.shape[1])]
 
     def logits(self, values: FloatArray) -> FloatArray:
         """Logits (rows, m)."""
@@ -136,7 +143,7 @@ def lag_design(problem: Problem, parts: tuple[Part, ...], subject: int, horizon:
     scored = problem.trials.scored[_rows(problem, subject)]
     lags = {c: Lags(problem, c, subject) for c in {p.index for p in parts if p.kind == "kernel"}}
 
-    def columns(part: Part) -> tuple[sparse.csr_array, int]:
+    def columns(part: Part) -> tuple[Sparse, int]:
         own = lags[part.index]
         longest = own.longest(part.arm, scored)
         width = max(longest, 1) if horizon is None else horizon
@@ -150,7 +157,7 @@ def grid_design(problem: Problem, parts: tuple[Part, ...], subject: int, grid: F
     one = problem.select([subject])
     paths = [one.paths(theta[None]) for theta in grid]
 
-    def columns(part: Part) -> tuple[sparse.csr_array, int]:
+    def columns(part: Part) -> tuple[Sparse, int]:
         stack = [_on_arm(path[part.index], part.arm).ravel() for path in paths]
         return sparse.csr_array(np.stack(stack, axis=1)), 0
 
@@ -161,7 +168,7 @@ def _design(
     problem: Problem,
     parts: tuple[Part, ...],
     subject: int,
-    columns: Callable[[Part], tuple[sparse.csr_array, int]],
+    columns: Callable[[Part], tuple[Sparse, int]],
 ) -> Design:
     """Columns of all parts side by side; `columns` gives those of a channel with a free rate."""
     rows = _rows(problem, subject)
@@ -269,7 +276,7 @@ class Lags:
         counts = self.counts[:, scored] if arm == ALL_ARMS else self.counts[arm, scored]
         return int(counts.max(initial=0))
 
-    def matrix(self, arm: int, width: int) -> sparse.csr_array:
+    def matrix(self, arm: int, width: int) -> Sparse:
         """(rows * m, width): the target of the k-th last update of each arm, 0 where there was none."""
         m, n = self.updates.shape
         rows, lags, values = [], [], []

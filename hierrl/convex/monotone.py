@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from scipy.special import log_softmax
 
 from hierrl.convex.cases import Case, best_case, feasible, sentence
 from hierrl.convex.kernel_recovery import recover_from_kernel
-from hierrl.convex.lags import ALL_ARMS, Design, Part, lag_design, parts_of
+from hierrl.convex.lags import ALL_ARMS, Design, Part, channel_label, lag_design, parts_of
 from hierrl.convex.program import (
     Columns,
     Constraints,
@@ -83,6 +84,38 @@ class MonotoneResult:
     theta_plain: FloatArray
     """(S, P) least-squares recovery."""
 
+    @property
+    def reasons(self) -> list[str]:
+        """The distinct reasons for having no bound."""
+        return [reason for reason in dict.fromkeys(self.reason) if reason]
+
+    def to_dataset(self, problem: Problem) -> xr.Dataset:
+        """The relaxed optimum with names: kernels in raw reward units, logits, log-likelihoods, reasons."""
+        scale = np.array([problem.reward_scale if c.is_outcome else 1.0 for c in problem.model.channels])
+        kernel = self.kernel / scale.reshape(-1, *[1] * (self.kernel.ndim - 2))
+        channels = [channel_label(problem, c) for c in range(scale.size)]
+        told = {
+            "logit": "logits of the relaxed optimum",
+            "kernel": "effect on the logit of the outcome that many updates ago, in raw reward units",
+            "loglik": "log-likelihood of the relaxed optimum",
+            "reason": "why there is no bound",
+        }
+        return xr.Dataset(
+            {
+                "logit": (("trial", "arm"), self.logits, {"long_name": told["logit"]}),
+                "kernel": (self.dims, kernel, {"long_name": told["kernel"]}),
+                "loglik": ("subject", self.loglik, {"long_name": told["loglik"], "units": "nats"}),
+                "reason": ("subject", np.array(self.reason, dtype=object), {"long_name": told["reason"]}),
+            },
+            coords={
+                "trial": np.arange(problem.n_trials),
+                "arm": problem.arms,
+                "subject": problem.subjects,
+                "channel": channels,
+                "lag": np.arange(1, kernel.shape[-1] + 1),
+            },
+        )
+
 
 def solve_monotone(
     problem: Problem,
@@ -133,7 +166,7 @@ def solve_monotone(
     Raises
     ------
     ValueError
-        If the horizon is not a positive integer, or the solver is not installed.
+        If the horizon or the mass bound makes no sense, or the solver is not installed or can't do this.
 
     Examples
     --------
@@ -146,6 +179,8 @@ def solve_monotone(
     """
     if horizon is not None and (not isinstance(horizon, int | np.integer) or horizon < 1):
         raise ValueError(f"horizon must be a positive integer or None (every lag); found {horizon!r}.")
+    if mass_bound not in (True, False, "first"):
+        raise ValueError(f"mass_bound must be True, False or 'first'; found {mass_bound!r}.")
     check_solver(solver)
     request = _Request(horizon, mass_bound, solver, penalty, constraints, solver_options)
     run = _Run(problem, request)
@@ -168,6 +203,11 @@ class _Request:
     penalty: Penalty | None
     constraints: Constraints | None
     options: dict[str, Any]
+
+    @property
+    def hooked(self) -> bool:
+        """Whether the user changed the problem, so that no dual bound of it is known."""
+        return self.penalty is not None or self.constraints is not None
 
 
 class _Run:
@@ -225,33 +265,34 @@ class _Run:
     def program(self, parts: tuple[Part, ...], columns: Columns, terms: Terms, *, compiled: bool) -> Template:
         request = self.request
         box = limits(parts, columns, request.mass_bound)
-        hooks = {"penalty": request.penalty, "extra": request.constraints}
-        return Template(parts, columns, terms, constraints=box, compiled=compiled, **hooks)
+        hooks = (request.penalty, request.constraints)
+        return Template(parts, columns, terms, constraints=box, hooks=hooks, compiled=compiled)
 
     def record(self, s: int, case: Case, d: int) -> None:
         """Write down the results of one subject, the d-th of its group."""
         design, values = case.designs[d], case.solution.values
-        self.status[s], self.solved[s] = sentence(case.solution, bool(self.request.mass_bound))
-        logits = np.zeros(design.shown.shape)
+        own = np.zeros(design.matrix.shape[1])
         if values is not None:
             own = feasible(values[case.columns.scatter(d, design.columns)], design, case.parts)
-            logits = design.logits(own)
-            self.recover(s, case.parts, design, own, logits)
+        logits = design.logits(own)
+        self.recover(s, case.parts, design, own, logits)
         rows = slice(self.problem.trials.offset[s], self.problem.trials.offset[s + 1])
         self.logits[rows], self.loglik[s] = logits, choice_loglik(design, logits)
+        bound = priced_bound(design, case.parts, logits)
+        gap = np.nan if self.request.hooked else bound - self.loglik[s]
+        self.status[s], self.solved[s] = sentence(case, gap, bool(self.request.mass_bound))
         self.reasons[s] = self.reason or unreached(case.parts, design) or unseen_start(self.problem, s)
         if not self.reasons[s]:
-            self.bound[s] = priced_bound(design, case.parts, logits)
+            self.bound[s] = bound
 
     def recover(
         self, s: int, parts: tuple[Part, ...], design: Design, values: FloatArray, logits: FloatArray
     ) -> None:
         """Kernels, and the parameters closest to them."""
         probability = np.exp(log_softmax(np.where(design.shown, logits, -np.inf), axis=1))
-        for theta, weighting in ((self.theta, "fisher"), (self.theta_plain, "plain")):
-            theta[s] = recover_from_kernel(
-                self.problem, parts, design, values=values, probability=probability, weighting=weighting
-            )
+        known = {"values": values, "probability": probability}
+        self.theta[s] = recover_from_kernel(self.problem, parts, design, weighting="fisher", **known)
+        self.theta_plain[s] = recover_from_kernel(self.problem, parts, design, weighting="plain", **known)
         for part, columns, longest in zip(parts, design.columns, design.longest, strict=True):
             if part.kind == "kernel":
                 self.kernels[s][part] = part.sign * values[columns][:longest]

@@ -13,14 +13,17 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
+from cvxpy.constraints.exponential import ExpCone
+from cvxpy.error import SolverError
+from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 from scipy import sparse
 
-from hierrl.convex.lags import Design, Part
+from hierrl.convex.lags import Design, Part, Sparse
 
 FloatArray = npt.NDArray[np.float64]
 MassBound = bool | Literal["first"]
@@ -36,18 +39,29 @@ TIGHT = {"CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9
 
 
 def check_solver(solver: str) -> None:
-    """Raise ValueError if CVXPY does not have this solver."""
-    if solver not in cp.installed_solvers():
-        able = [name for name in ("CLARABEL", "SCS", "ECOS", "MOSEK") if name in cp.installed_solvers()]
-        raise ValueError(
-            f"The solver {solver!r} is not installed. Installed here and able to do this: {', '.join(able)}."
-        )
+    """Raise ValueError if CVXPY does not have this solver, or if it has no exponential cones."""
+    if solver in able_solvers():
+        return
+    what = "has no exponential cones" if solver in cp.installed_solvers() else "is not installed"
+    raise ValueError(
+        f"The solver {solver!r} {what}. Installed here and able to do this: {', '.join(able_solvers())}."
+    )
+
+
+def able_solvers() -> list[str]:
+    """Installed solvers that a sum of logistic terms can be handed to."""
+    return [name for name in cp.installed_solvers() if ExpCone in _cones(name)]
+
+
+def _cones(solver: str) -> Sequence[Any]:
+    found = SOLVER_MAP_CONIC.get(solver)
+    return found.SUPPORTED_CONSTRAINTS if found is not None else ()
 
 
 class Terms(NamedTuple):
     """The negative log-likelihood of several designs: what is inside the sums."""
 
-    blocks: dict[int, sparse.csr_array]
+    blocks: dict[int, Sparse]
     """Number of arms shown -> rows: for two the other arm's logit minus the chosen one's, else all logits."""
     linear: FloatArray
     """Coefficient of each unknown outside the sums."""
@@ -110,7 +124,7 @@ class Columns(NamedTuple):
 
 def terms_of(designs: Sequence[Design], columns: Columns) -> Terms:
     """Stack the scored trials of all designs."""
-    blocks: dict[int, list[sparse.csr_array]] = {}
+    blocks: dict[int, list[Sparse]] = {}
     linear = np.zeros(columns.total)
     for d, design in enumerate(designs):
         place = columns.scatter(d, design.columns)
@@ -123,7 +137,7 @@ def terms_of(designs: Sequence[Design], columns: Columns) -> Terms:
     return Terms({number: sparse.csr_array(sparse.vstack(rows)) for number, rows in blocks.items()}, linear)
 
 
-def _block(design: Design, trials: npt.NDArray[np.int64], number: int) -> tuple[sparse.csr_array, FloatArray]:
+def _block(design: Design, trials: npt.NDArray[np.int64], number: int) -> tuple[Sparse, FloatArray]:
     """Rows of `Terms.blocks` for trials with the same number of arms shown, and their linear part."""
     m = design.shown.shape[1]
     arms = np.nonzero(design.shown[trials])[1].reshape(-1, number)
@@ -135,14 +149,12 @@ def _block(design: Design, trials: npt.NDArray[np.int64], number: int) -> tuple[
     return design.matrix[(trials[:, None] * m + arms).ravel()], -np.asarray(chosen.sum(axis=0)).ravel()
 
 
-def _widen(block: sparse.csr_array, place: npt.NDArray[np.int64], total: int) -> sparse.csr_array:
+def _widen(block: Sparse, place: npt.NDArray[np.int64], total: int) -> Sparse:
     entries = block.tocoo()
     return sparse.csr_array((entries.data, (entries.row, place[entries.col])), shape=(block.shape[0], total))
 
 
-def limits(
-    parts: Sequence[Part], columns: Columns, mass_bound: MassBound
-) -> tuple[sparse.csr_array, FloatArray]:
+def limits(parts: Sequence[Part], columns: Columns, mass_bound: MassBound) -> tuple[Sparse, FloatArray]:
     """Linear constraints ``A v <= b`` of all parts: (A, b).
 
     Kernels fall and end at or above 0. With `mass_bound` the upper bound of the weight bounds their sum, with
@@ -168,7 +180,7 @@ def _limits_of(part: Part, width: int, mass_bound: MassBound) -> list[tuple[Any,
         floor = [(-total, low)] if part.lower > 0 else []
         return [(-eye, np.zeros(width)), (total, high), *floor]
     # g(k + 1) - g(k) <= 0 and, in the last row, -g(p) <= 0
-    falls = sparse.diags_array([-np.ones(width), np.ones(width - 1)], offsets=[0, 1])
+    falls = sparse.diags_array([-np.ones(width), np.ones(width - 1)], offsets=cast(Any, [0, 1]))
     found: list[tuple[Any, FloatArray]] = [(falls, np.zeros(width))]
     if mass_bound:
         found.append((first if part.accumulate or mass_bound == "first" else total, high))
@@ -199,9 +211,8 @@ class Template:
         columns: Columns,
         terms: Terms,
         *,
-        constraints: tuple[sparse.csr_array, FloatArray],
-        penalty: Penalty | None = None,
-        extra: Constraints | None = None,
+        constraints: tuple[Sparse, FloatArray],
+        hooks: tuple[Penalty | None, Constraints | None] = (None, None),
         compiled: bool = False,
     ):
         with LOCK:
@@ -212,8 +223,9 @@ class Template:
                 self.matrices = {number: cp.Parameter(block.shape) for number, block in terms.blocks.items()}
                 self.linear = cp.Parameter(columns.total)
             loss = -self._loglik()
-            conditions = [constraints[0] @ self.unknowns <= constraints[1]]
+            conditions: list[Any] = [constraints[0] @ self.unknowns <= constraints[1]]
             kernels = _kernels(parts, columns, self.unknowns)
+            penalty, extra = hooks
             if penalty is not None:
                 loss = loss + penalty(kernels)
             if extra is not None:
@@ -240,13 +252,13 @@ class Template:
                 self.linear.value = terms.linear
                 for number, parameter in self.matrices.items():
                     parameter.value = _padded(terms.blocks[number], parameter.shape[0])
-            data, chain, inverse = self.program.get_problem_data(solver, solver_opts=options)
+            data, chain, inverse = cast(Any, self.program.get_problem_data(solver, solver_opts=options))
         try:
             raw = chain.solve_via_data(self.program, data, solver_opts=options)
             with LOCK, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what CVXPY warns of is in the status
                 self.program.unpack_results(raw, chain, inverse)
-        except cp.error.SolverError as error:
+        except SolverError as error:
             return Solution(None, str(error).splitlines()[0], np.inf)
         return self._solution()
 
@@ -255,11 +267,11 @@ class Template:
         if values is None or not np.isfinite(values).all():
             return Solution(None, str(self.program.status), np.inf)
         return Solution(
-            np.array(values, dtype=np.float64), str(self.program.status), float(self.program.value)
+            np.array(values, dtype=np.float64), str(self.program.status), float(cast(Any, self.program.value))
         )
 
 
-def _padded(block: sparse.csr_array, n_rows: int) -> FloatArray:
+def _padded(block: Sparse, n_rows: int) -> FloatArray:
     """Rows of zeros add a constant to the loss."""
     dense = np.zeros((n_rows, block.shape[1]))
     dense[: block.shape[0]] = block.toarray()

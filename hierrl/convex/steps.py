@@ -105,9 +105,9 @@ def unseen_start(problem: Problem, subject: int) -> str:
 def unreached(parts: Sequence[Part], design: Design) -> str:
     """Why the horizon keeps the model out of the relaxation; empty if it reaches every lag."""
     for part, columns, longest in zip(parts, design.columns, design.longest, strict=True):
-        if longest > columns.stop - columns.start:
-            horizon = columns.stop - columns.start
-            return f"The horizon of {horizon} is shorter than the longest lag of {part.label!r}, {longest}."
+        horizon = columns.stop - columns.start
+        if longest > horizon:
+            return f"The horizon of {horizon} is shorter than the longest lag of {part.label!r}."
     return ""
 
 
