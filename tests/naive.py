@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from hierrl.models import Channel, Model
+from hierrl.simulate.schedule import Schedule
 
 Values = dict[str, Any]
 """Parameters of one subject: name -> number, or list by arm."""
@@ -180,3 +181,44 @@ def by_subject(values: list[float], data: xr.Dataset) -> np.ndarray:
     """Sums of a list by row, NaN left out."""
     subject = data["trial_subject"].values
     return np.array([np.nansum(np.array(values)[subject == label]) for label in data["subject"].values])
+
+
+def enact(
+    model: Model, schedule: Schedule, uniform: np.ndarray, values_of: dict[Any, Values]
+) -> list[Values]:
+    """Play a schedule by hand: what is chosen and paid on each row, and which arm held which place."""
+    told, n_arms = [], schedule.reward.shape[1]
+    before: tuple[Any, Any] | None = None
+    traces: list[dict[Any, list[float]]] = []
+    place, streak = list(range(n_arms)), 0
+    for t, row in enumerate(rows_of(schedule.frame)):
+        values = values_of[row["subject"]]
+        if (row["subject"], row["session"]) != before:
+            traces, before = [{} for _ in model.channels], (row["subject"], row["session"])
+            place, streak = list(range(n_arms)), 0
+        q = []
+        for channel, trace in zip(model.channels, traces, strict=True):
+            start = [lookup(channel.start, values, i) for i in range(n_arms)]
+            q.append(trace.setdefault(row[channel.context] if channel.context else None, start))
+        lapse = values["lapse"] if model.lapse else 0.0
+        p = probabilities(logits(model, q, row, values, n_arms), row["available"], lapse)
+        row["choice"] = int(np.searchsorted(np.cumsum(p), uniform[t], side="right"))
+        if schedule.forced is not None and schedule.forced[t] >= 0:
+            row["choice"] = int(schedule.forced[t])
+        if schedule.missed[t]:
+            row["choice"] = -1
+        paid = [float(schedule.reward[t, place[i]]) for i in range(n_arms)]
+        row["reward"] = paid[row["choice"]] if row["choice"] >= 0 else math.nan
+        row["gain"], row["loss"] = max(row["reward"], 0.0), min(row["reward"], 0.0)
+        row["forgone"] = [x if there else math.nan for x, there in zip(paid, row["available"], strict=True)]
+        told.append({**row, "place": list(place), "probability": p})
+        for channel, one in zip(model.channels, q, strict=True):
+            learn(channel, one, row, model, values)
+        if schedule.streak and row["choice"] >= 0:
+            assert schedule.expected is not None
+            assert schedule.turn is not None
+            best = int(np.argmax(schedule.expected[t]))
+            streak = streak + 1 if place[row["choice"]] == best else 0
+            if streak == schedule.streak:
+                place, streak = [place[int(i)] for i in schedule.turn[t]], 0
+    return told

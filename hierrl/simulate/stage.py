@@ -1,0 +1,124 @@
+"""From a schedule to the arrays that the kernel plays, and from choices to behaviour."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hierrl.kernels.simulate import Stage, play
+from hierrl.kernels.tables import build_tables
+from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
+from hierrl.kernels.trials import build_trials, n_contexts
+from hierrl.models.model import Model
+from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
+
+OPTIONAL = ("gain", "loss", "forgone", "available", "context")
+
+
+def play_schedule(
+    model: Model, schedule: Schedule, theta: FloatArray, uniform: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Choices (n,) and the places (n, m) that arms had: theta (S, P) in raw units, uniform (n,) numbers."""
+    n, m = schedule.reward.shape
+    blank = _blank(schedule)
+    arms = blank["arm"].values.tolist()
+    tables = build_tables(model, arms, reward_scale=1.0, n_contexts=n_contexts(model, blank))
+    trials = build_trials(model, blank, tables, reward_scale=1.0)
+    stage = _stage(model, schedule, uniform)
+    choice, place = np.full(n, -1, dtype=np.int64), np.tile(np.arange(m), (n, 1))
+
+    def work(subjects: IndexArray) -> None:
+        play(tables, trials, subjects, theta, stage, choice, place)
+
+    over_subjects(work, np.diff(trials.offset), smallest=SMALL_CHUNK)
+    return choice, place
+
+
+def _blank(schedule: Schedule) -> xr.Dataset:
+    """Behaviour in which every choice is still to be made."""
+    n, m = schedule.reward.shape
+    unknown = {name: ("trial", np.full(n, np.nan)) for name in ("reward", "gain", "loss")}
+    return schedule.frame.assign(unknown).assign(
+        choice=("trial", np.full(n, -1, dtype=np.int64)),
+        scored=("trial", np.zeros(n, dtype=bool)),
+        forgone=(("trial", "arm"), np.full((n, m), np.nan)),
+    )
+
+
+def _parts(schedule: Schedule) -> dict[str, FloatArray]:
+    """(n, m) payoffs of each kind."""
+    reward = schedule.reward
+    gain = np.maximum(reward, 0.0) if schedule.gain is None else schedule.gain
+    loss = np.minimum(reward, 0.0) if schedule.loss is None else schedule.loss
+    return {"reward": reward, "gain": gain, "loss": loss}
+
+
+def _stage(model: Model, schedule: Schedule, uniform: FloatArray) -> Stage:
+    n, m = schedule.reward.shape
+    by_signal = {**_parts(schedule), "choice": np.ones((n, m)), "forgone": np.zeros((n, m))}
+    for channel in model.channels:
+        if channel.signal not in by_signal:
+            column = schedule.frame[channel.signal].values.astype(np.float64)
+            by_signal[channel.signal] = np.broadcast_to(column[:, None], (n, m))
+    offered = [by_signal[channel.signal].T for channel in model.channels]
+    return Stage(
+        offered=np.ascontiguousarray(np.stack(offered) if offered else np.zeros((0, m, n))),
+        forgone=np.ascontiguousarray(_forgone(schedule)),
+        missed=schedule.missed,
+        forced=np.full(n, -1, dtype=np.int64) if schedule.forced is None else schedule.forced,
+        uniform=uniform,
+        best=np.zeros(n, dtype=np.int64) if schedule.expected is None else schedule.expected.argmax(axis=1),
+        turn=np.tile(np.arange(m), (n, 1)) if schedule.turn is None else schedule.turn,
+        streak=np.array([schedule.streak], dtype=np.int64),
+    )
+
+
+def _forgone(schedule: Schedule) -> FloatArray:
+    """(n, m) what places would have paid; NaN where that isn't told."""
+    if not schedule.tells_forgone:
+        return np.full(schedule.reward.shape, np.nan)
+    if "available" not in schedule.frame:
+        return schedule.reward
+    return np.where(schedule.frame["available"].values, schedule.reward, np.nan)
+
+
+def behaviour_of(
+    model: Model, schedule: Schedule, frame: xr.Dataset, choice: IntArray, place: IntArray
+) -> xr.Dataset:
+    """Behaviour from choices and places."""
+    n, row, chosen = choice.size, np.arange(choice.size), choice >= 0
+    paid = {k: np.where(chosen, v[row, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
+    signals = {channel.signal for channel in model.channels}
+    kept = ["reward", *(k for k in ("gain", "loss") if getattr(schedule, k) is not None or k in signals)]
+    scored = chosen & (np.full(n, True) if schedule.forced is None else schedule.forced < 0)
+    if "available" in frame:
+        scored &= frame["available"].values.sum(axis=1) > 1
+    outcomes = {name: ("trial", paid[name]) for name in kept}
+    data = frame.assign(choice=("trial", choice), scored=("trial", scored)).assign(outcomes)
+    if schedule.tells_forgone:
+        told = np.where(chosen[:, None], np.take_along_axis(_forgone(schedule), place, axis=1), np.nan)
+        told[row[chosen], choice[chosen]] = np.nan
+        data["forgone"] = (("trial", "arm"), told)
+    if schedule.expected is not None:
+        by_arm = np.take_along_axis(schedule.expected, place, axis=1)
+        data["best_arm"] = ("trial", frame["arm"].values[by_arm.argmax(axis=1)], {"level": "trial"})
+    if schedule.streak > 0:
+        moved = np.append(False, (place[1:] != place[:-1]).any(axis=1)) & (frame["trial_number"].values > 1)
+        data["reversal"] = ("trial", moved, {"level": "trial"})
+    return data
+
+
+def attributes_of(data: xr.Dataset) -> dict[str, Any]:
+    """What `behaviour` says of its data."""
+    roles = [*("subject", "session", "trial", "choice", "reward"), *OPTIONAL]
+    present = {"subject", "session", "trial", *map(str, data.data_vars)}
+    missed = data["choice"].values < 0
+    return {
+        "columns": json.dumps({role: role for role in roles if role in present}),
+        "n_missed": int(missed.sum()),
+        "n_unknown": int((~missed & np.isnan(data["reward"].values)).sum()),
+        "notes": json.dumps([]),
+    }
