@@ -71,7 +71,7 @@ def fit_mle(
     Examples
     --------
     >>> import hierrl as hr
-    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=120)
+    >>> task = hr.Bandit(odds=(0.8, 0.2), n_trials=120)
     >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=3, random_seed=1)
     >>> fit = hr.fit_mle(hr.model("rw"), data)
     >>> bool((fit["fit_stats"]["bound"] >= fit["fit_stats"]["loglik"]).all())

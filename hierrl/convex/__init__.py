@@ -76,7 +76,7 @@ def fit_convex(
     Examples
     --------
     >>> import hierrl as hr
-    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=120)
+    >>> task = hr.Bandit(odds=(0.8, 0.2), n_trials=120)
     >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=3, random_seed=1)
     >>> fit = hr.fit_convex(hr.model("rw"), data)
     >>> bool((fit["fit_stats"]["gap"] >= 0).all())
