@@ -199,7 +199,7 @@ def test_the_truth_comes_back_as_a_fit_reports_it():
         "lapse": ("subject",),
     }
     for name in found:
-        np.testing.assert_array_equal(found[name], np.broadcast_to(truth[name], found[name].shape))
+        np.testing.assert_array_equal(found[name], np.broadcast_to(truth[str(name)], found[name].shape))
     xr.testing.assert_identical(truth_of(data, model), found)
     record = json.loads(data.attrs["simulation"])
     assert (record["random_seed"], record["task"]) == (1, repr(TASKS["every"]))
