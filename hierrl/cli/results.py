@@ -1,0 +1,110 @@
+"""What is made of finished fits: tables, a comparison, contrasts and pictures, written and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hierrl.cli.inputs import covariates_in
+from hierrl.cli.options import Estimator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hierrl.cli.run import Run
+
+
+def write_results(run: Run, *, last: float | None = None) -> None:
+    """Everything that the finished fits allow."""
+    if run.folder.file is not None:
+        return
+    run.attempt(_subjects)
+    if Estimator.posterior in run.fits:
+        run.attempt(_population)
+        run.attempt(_differences)
+    if run.interrupted:  # whoever presses Ctrl-C wants to leave: no refits, no pictures
+        return
+    if len(run.fits) > 1:
+        run.attempt(partial(_comparison, last=last))
+    run.attempt(_pictures)
+
+
+def _subjects(run: Run) -> None:
+    from hierrl.summary import subject_table
+
+    table = subject_table(run.fits)
+    run.wrote(run.folder.save_table("subjects", table), "estimates of every subject, one row each")
+
+
+def _population(run: Run) -> None:
+    from hierrl.summary import population_table
+
+    table = population_table(run.fits[Estimator.posterior])
+    run.wrote(run.folder.save_table("population", table), "means and spreads of the population")
+    medians = table[table["quantity"] == "median"]
+    shown = medians[["parameter", "of", "estimate", "eti95_low", "eti95_high"]].rename(columns={"of": "who"})
+    run.page.title("Population", "a typical subject (median), with 95 % equal-tailed intervals")
+    run.page.table(shown)
+
+
+def _differences(run: Run) -> None:
+    """Between the levels of each categorical covariate of each formula."""
+    import pandas as pd
+
+    from hierrl.contrast import contrast
+
+    pairs = [
+        (parameter, covariate)
+        for parameter, text in run.task.formula.items()
+        for covariate in covariates_in({parameter: text})
+        if run.task.data[covariate].dtype.kind in "UOb"
+    ]
+    if not pairs:
+        return
+    table = pd.concat([contrast(run.fits[Estimator.posterior], *pair) for pair in pairs], ignore_index=True)
+    run.wrote(run.folder.save_table("contrasts", table), "differences between groups")
+    run.page.title("Differences between groups")
+    run.page.table(table)
+
+
+def _comparison(run: Run, *, last: float | None) -> None:
+    from hierrl.compare import compare
+
+    comparison = compare(run.fits, last=last, cores=run.settings.cores, progress=run.settings.progress)
+    run.wrote(
+        run.folder.save_table("comparison", comparison.table.reset_index()), "the estimators side by side"
+    )
+    heading, *_, reading = str(comparison).splitlines()
+    run.page.title("Estimators side by side", heading)
+    shown = comparison.table.reset_index()
+    score = "held_out" if comparison.held_out else "in_sample"
+    run.page.table(shown[["estimator", score, "probability", "difference", "difference_se", "seconds"]])
+    run.page.say(reading)
+
+
+def _pictures(run: Run) -> None:
+    from hierrl.cli.pictures import draw
+
+    with run.page.console.status("Drawing pictures"):
+        for name, text, figure in draw(run.fits):
+            run.wrote(run.folder.save_picture(name, figure), text)
+
+
+def model_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Models side by side by their maximum likelihood, where that was fitted."""
+    import numpy as np
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        if Estimator.mle not in run.fits:
+            continue
+        stats = run.fits[Estimator.mle]["fit_stats"]
+        k, n = stats.sizes["parameter"], run.task.data["scored"].values
+        subject = run.task.data.indexes["subject"].get_indexer(run.task.data["trial_subject"].values)
+        trials = np.bincount(subject[n], minlength=stats.sizes["subject"])
+        loglik = float(stats["loglik"].sum())
+        bic = float(k * np.log(np.maximum(trials, 1)).sum()) - 2 * loglik
+        rows.append((run.task.name, k, loglik, 2 * k * stats.sizes["subject"] - 2 * loglik, bic))
+    return pd.DataFrame(rows, columns=["model", "parameters", "loglik", "aic", "bic"])
