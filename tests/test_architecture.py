@@ -67,6 +67,10 @@ def relative(file: Path) -> str:
     return file.relative_to(PACKAGE).as_posix()
 
 
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), relative(file))
+
+
 def named_by(node: ast.stmt, package: list[str]) -> Iterator[str]:
     """Give the full names that one import statement of a module in ``package`` asks for."""
     if isinstance(node, ast.Import):
@@ -80,7 +84,7 @@ def named_by(node: ast.stmt, package: list[str]) -> Iterator[str]:
 def imports(file: Path) -> Iterator[tuple[int, str]]:
     """Give (line, full name) of every import of a file, wherever it stands."""
     package = ["hierrl", *file.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from ((node.lineno, name) for name in named_by(node, package))
 
@@ -147,7 +151,7 @@ def test_nothing_is_pickled():
 def test_kernels_are_serial():
     # numba's thread layers abort under a sampler's threads: threads live outside the kernels.
     for file in source_files():
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.keyword) and node.arg == "parallel":
                 assert ast.unparse(node.value) == "False", f"{relative(file)}:{node.value.lineno} is parallel"
             assert "prange" not in (getattr(node, "attr", ""), getattr(node, "id", "")), relative(file)
