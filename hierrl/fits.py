@@ -1,7 +1,9 @@
 """What a fit is: an ``xarray.DataTree`` in ArviZ's schema that carries its model, data and settings.
 
-Groups: ``posterior`` (parameters in raw reward units; a point fit has one chain and one draw), ``fit_stats`` (by subject),
-``observed_data`` and ``constant_data`` (the behaviour), and what an estimator adds (``relaxation``, ``population``,
+Groups: ``posterior`` (parameters in raw reward units; a point fit has one chain and one draw), ``fit_stats``
+(by subject),
+``observed_data`` and ``constant_data`` (the behaviour), and what an estimator adds (``relaxation``,
+``population``,
 ``sample_stats``). Root attributes hold the model, the settings and the versions as JSON.
 """
 
@@ -70,7 +72,8 @@ def build_fit(
     theta : array_like, (S, P) or (chain, draw, S, P)
         Estimates or draws on the scaled signal.
     stats : mapping
-        Arrays (S,) or (S, P) for ``fit_stats``; what is left out is filled as in `BY_SUBJECT` and `BY_PARAMETER`.
+        Arrays (S,) or (S, P) for ``fit_stats``; what is left out is filled as in `BY_SUBJECT` and
+        `BY_PARAMETER`.
     settings : mapping
         JSON-able record of the estimator and its arguments; ``reward_scale`` is added.
     attrs : mapping, optional
@@ -104,11 +107,14 @@ def build_fit(
 def check_fit(fit: Any) -> None:
     """Raise a TypeError unless `fit` came from one of the ``fit_*`` functions."""
     if not isinstance(fit, xr.DataTree):
-        raise TypeError(f"A fit is the DataTree that hr.fit_convex, hr.fit_mle or hr.fit_posterior returns; found {type(fit).__name__}.")
+        raise TypeError(
+            "A fit is the DataTree that hr.fit_convex, hr.fit_mle or hr.fit_posterior returns; "
+            f"found {type(fit).__name__}."
+        )
     if MODEL not in fit.attrs:
         raise TypeError(
-            "This DataTree carries no hierrl model, so it is not a fit of this package (or a group was taken out of one). "
-            "Pass the whole tree that a fit_* function or hr.load returned."
+            "This DataTree carries no hierrl model, so it is not a fit of this package (or a group was taken "
+            "out of one). Pass the whole tree that a fit_* function or hr.load returned."
         )
 
 
@@ -133,7 +139,9 @@ def data_of(fit: xr.DataTree) -> xr.Dataset:
 
 def problem_of(fit: xr.DataTree, data: xr.Dataset | None = None) -> Problem:
     """The model of a fit laid out on its data, or on new `data`, with the reward scale of the fit."""
-    return prepare(model_of(fit), data_of(fit) if data is None else data, reward_scale=settings_of(fit)["reward_scale"])
+    return prepare(
+        model_of(fit), data_of(fit) if data is None else data, reward_scale=settings_of(fit)["reward_scale"]
+    )
 
 
 def theta_of(fit: xr.DataTree, problem: Problem | None = None) -> npt.NDArray[np.float64]:
@@ -167,7 +175,9 @@ def load(path: str | Path) -> xr.DataTree:
     >>> fit = hr.load("fit.nc")  # doctest: +SKIP
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"There is no file {str(path)!r}. Save a fit first: fit.to_netcdf({str(path)!r}).")
+        raise FileNotFoundError(
+            f"There is no file {str(path)!r}. Save a fit first: fit.to_netcdf({str(path)!r})."
+        )
     engine = "zarr" if Path(path).is_dir() else "h5netcdf"
     with xr.open_datatree(path, engine=engine) as tree:
         fit = tree.load()
@@ -176,7 +186,9 @@ def load(path: str | Path) -> xr.DataTree:
 
 
 def _posterior(problem: Problem, draws: npt.NDArray[np.float64]) -> xr.Dataset:
-    named = {name: (("chain", "draw", *dims), values) for name, (dims, values) in problem.unpack(draws).items()}
+    named = {
+        name: (("chain", "draw", *dims), values) for name, (dims, values) in problem.unpack(draws).items()
+    }
     chains, length = draws.shape[:2]
     coords = {"chain": np.arange(chains), "draw": np.arange(length), "subject": problem.subjects}
     if any("arm" in dims for dims, _ in named.values()):
@@ -191,7 +203,9 @@ def _fit_stats(problem: Problem, stats: Mapping[str, npt.ArrayLike]) -> xr.Datas
         size = tuple({"subject": problem.n_subjects, "parameter": problem.n_parameters}[dim] for dim in dims)
         text, unit = DESCRIPTIONS.get(name, ("", ""))
         attributes = {key: value for key, value in (("long_name", text), ("units", unit)) if value}
-        values = np.broadcast_to(np.asarray(default, dtype=object if isinstance(default, str) else None), size)
+        values = np.broadcast_to(
+            np.asarray(default, dtype=object if isinstance(default, str) else None), size
+        )
         variables[name] = (dims, values.copy(), attributes)
     coords = {"subject": problem.subjects, "parameter": np.array(problem.labels, dtype=object)}
     return xr.Dataset(variables, coords=coords)

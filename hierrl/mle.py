@@ -37,8 +37,10 @@ def fit_mle(
 ) -> xr.DataTree:
     r"""Maximum likelihood for every subject, from the convex estimate.
 
-    A box-constrained Newton method with exact second derivatives climbs from the convex estimate, from its atoms, and
-    from a few spread rates whose weights are first solved for; the best point is kept. Where the convex bound meets it
+    A box-constrained Newton method with exact second derivatives climbs from the convex estimate, from its
+    atoms, and
+    from a few spread rates whose weights are first solved for; the best point is kept. Where the convex bound
+    meets it
     (``certified``), no parameter value within bounds fits better.
 
     Parameters
@@ -48,7 +50,8 @@ def fit_mle(
     data : Dataset
         Behaviour from `behaviour`.
     start : DataTree, optional
-        A fit of the same model to the same subjects. Without one, or where it has no bound for these data, the hull
+        A fit of the same model to the same subjects. Without one, or where it has no bound for these data,
+        the hull
         relaxation runs first.
     cores : int, optional
         Threads; all cores if not given.
@@ -58,9 +61,12 @@ def fit_mle(
     Returns
     -------
     DataTree
-        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units; ``fit_stats``
-        with ``loglik``, ``bound``, ``gap`` (nats), ``certified``, and by (subject, parameter) ``se`` (standard error on
-        the link scale, from the observed information of the parameters that are not on a bound; NaN where it is
+        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units;
+        ``fit_stats``
+        with ``loglik``, ``bound``, ``gap`` (nats), ``certified``, and by (subject, parameter) ``se``
+        (standard error on
+        the link scale, from the observed information of the parameters that are not on a bound; NaN where it
+        is
         singular) and ``at_bound``.
 
     Raises
@@ -103,7 +109,11 @@ def fit_mle(
             "se": standard_errors(problem, best.theta),
             "at_bound": at_bound(problem, best.theta),
         },
-        settings={"estimator": "mle", "seconds": perf_counter() - started, "started": "convex" if start is None else "start"},
+        settings={
+            "estimator": "mle",
+            "seconds": perf_counter() - started,
+            "started": "convex" if start is None else "start",
+        },
     )
     if "reason" in stats["bound"].attrs:
         fit["fit_stats"]["bound"].attrs["reason"] = stats["bound"].attrs["reason"]
@@ -112,11 +122,14 @@ def fit_mle(
 
 
 def standard_errors(problem: Problem, theta: FloatArray) -> FloatArray:
-    """(S, P) standard errors on the link scale from the observed information; NaN on a bound or where it is singular."""
+    """(S, P) standard errors on the link scale from the observed information; NaN on a bound or where it is
+    singular.
+    """
     inside = ~at_bound(problem, theta)
     safe = np.clip(theta, problem.lower, problem.upper)
     eta = problem.to_link(np.where(inside, safe, _interior(problem)))
-    # Parameters on a bound stay there: their rows are taken out, the others' derivatives are taken at the estimate.
+    # Parameters on a bound stay there: their rows are taken out, the others' derivatives are taken at the
+    # estimate.
     _, gradient, hessian = problem.derivatives(safe)
     slope, bend = problem.link_slopes(problem.from_link(eta))
     information = -hessian * slope[:, :, None] * slope[:, None, :]
@@ -126,7 +139,11 @@ def standard_errors(problem: Problem, theta: FloatArray) -> FloatArray:
     for s in range(problem.n_subjects):
         keep = np.flatnonzero(inside[s])
         block = information[s][np.ix_(keep, keep)]
-        if keep.size and np.isfinite(block).all() and np.linalg.eigvalsh(block)[0] > 1e-8 * max(1.0, block.diagonal().max()):
+        if (
+            keep.size
+            and np.isfinite(block).all()
+            and np.linalg.eigvalsh(block)[0] > 1e-8 * max(1.0, block.diagonal().max())
+        ):
             errors[s, keep] = np.sqrt(np.linalg.inv(block).diagonal())
     return errors
 
@@ -159,11 +176,14 @@ def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
     """Values of another fit for these subjects: its mean over draws."""
     if model_of(start).names != problem.model.names:
         raise ValueError(
-            f"`start` is a fit of a model with {', '.join(model_of(start).names)}; this model has {', '.join(problem.model.names)}."
+            f"`start` is a fit of a model with {', '.join(model_of(start).names)}; "
+            f"this model has {', '.join(problem.model.names)}."
         )
     subjects = list(start["posterior"]["subject"].values)
     if missing := [subject for subject in problem.subjects if subject not in subjects]:
-        raise ValueError(f"`start` has no subject {missing[0]!r} ({len(missing)} missing). Start from a fit to these subjects.")
+        raise ValueError(
+            f"`start` has no subject {missing[0]!r} ({len(missing)} missing). Start from a fit to these subjects."
+        )
     values = start["posterior"].to_dataset().sel(subject=problem.subjects)
     return problem.clip(problem.pack(values).mean(axis=(0, 1)))
 
@@ -185,7 +205,7 @@ def _starts(problem: Problem, candidates: list[FloatArray], *, cores: int | None
 
 def _outcome(best: Maximum, bound: FloatArray) -> list[str]:
     sentences = []
-    for done, converged, gap in zip(best.done, best.converged, bound - best.loglik):
+    for done, converged, gap in zip(best.done, best.converged, bound - best.loglik, strict=True):
         if not done:
             sentences.append("Not fitted: interrupted.")
         elif not converged:

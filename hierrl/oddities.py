@@ -1,4 +1,6 @@
-"""What is odd about a subject's data or estimate, in sentences: for the status that every fit reports by subject."""
+"""What is odd about a subject's data or estimate, in sentences: for the status that every fit reports by
+subject.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,16 @@ def data_oddities(problem: Problem) -> list[list[str]]:
     return [_of_subject(problem, s) for s in range(problem.n_subjects)]
 
 
-def statuses(problem: Problem, outcome: list[str], theta: FloatArray | None = None) -> npt.NDArray[np.object_]:
+def statuses(
+    problem: Problem, outcome: list[str], theta: FloatArray | None = None
+) -> npt.NDArray[np.object_]:
     """One status sentence (or several) by subject: the outcome, what is odd in the data, estimates on a bound."""
     held = None if theta is None else at_bound(problem, theta)
     sentences = []
     for s, odd in enumerate(data_oddities(problem)):
         parts = [outcome[s], *odd]
         if held is not None and held[s].any():
-            labels = [label for label, on in zip(problem.labels, held[s]) if on]
+            labels = [label for label, on in zip(problem.labels, held[s], strict=True) if on]
             parts.append(f"On a bound: {', '.join(labels)}.")
         sentences.append(" ".join(parts))
     return np.array(sentences, dtype=object)

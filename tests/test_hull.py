@@ -31,7 +31,9 @@ MODELS = {
     "product of weights": hr.Model(
         channels=(hr.Channel(weight="-beta*lambda"),), bounds={"beta": (0, 4), "lambda": (0.5, 2)}
     ),
-    "accumulating": hr.Model(channels=(hr.Channel(update="accumulate", unchosen="decay"),), bounds={"beta": (0, 3)}),
+    "accumulating": hr.Model(
+        channels=(hr.Channel(update="accumulate", unchosen="decay"),), bounds={"beta": (0, 3)}
+    ),
     "fixed decay": hr.Model(channels=(hr.Channel(unchosen="mirror"),), bias=True),
 }
 
@@ -61,7 +63,10 @@ def biased_behaviour(seed: int, n_arms: int, graded: bool) -> xr.Dataset:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    name=st.sampled_from(sorted(MODELS)), seed=st.integers(0, 10_000), n_arms=st.sampled_from([2, 3]), graded=st.booleans()
+    name=st.sampled_from(sorted(MODELS)),
+    seed=st.integers(0, 10_000),
+    n_arms=st.sampled_from([2, 3]),
+    graded=st.booleans(),
 )
 def test_no_parameter_value_beats_the_bound(name, seed, n_arms, graded):
     data = biased_behaviour(seed, n_arms, graded)
@@ -81,7 +86,10 @@ def test_no_parameter_value_beats_the_bound(name, seed, n_arms, graded):
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    name=st.sampled_from(sorted(MODELS)), seed=st.integers(0, 10**6), n_arms=st.sampled_from([2, 3, 4]), graded=st.booleans()
+    name=st.sampled_from(sorted(MODELS)),
+    seed=st.integers(0, 10**6),
+    n_arms=st.sampled_from([2, 3, 4]),
+    graded=st.booleans(),
 )
 def test_brute_force_does_not_beat_the_bound(name, seed, n_arms, graded):
     problem = prepare(MODELS[name], biased_behaviour(seed, n_arms, graded))
@@ -97,7 +105,11 @@ def test_the_relaxed_optimum_is_optimal_and_its_logits_are_what_it_says(name):
     relaxation = solve_hull(problem, hull)
     assert (relaxation.bound - relaxation.value < 5e-3).all()
     x = logits_of(problem, hull, relaxation)
-    log_p = x - np.log(np.exp(x - x.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)) - x.max(axis=1, keepdims=True)
+    log_p = (
+        x
+        - np.log(np.exp(x - x.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True))
+        - x.max(axis=1, keepdims=True)
+    )
     rows = np.arange(problem.n_trials)
     per_trial = np.where(problem.trials.scored, log_p[rows, problem.trials.choice], 0.0)
     by_subject = np.add.reduceat(per_trial, problem.trials.offset[:-1])
@@ -118,7 +130,8 @@ def test_arms_may_be_relabelled():
     swapped = data.assign(choice=("trial", np.where(data["choice"] >= 0, 2 - data["choice"], -1)))
     for name in ("forgetting_q, bias", "subvalue"):
         one, other = (
-            solve_hull(problem := prepare(MODELS[name], version), lay_out(problem)) for version in (data, swapped)
+            solve_hull(problem := prepare(MODELS[name], version), lay_out(problem))
+            for version in (data, swapped)
         )
         # The reference arm of the biases changes, and with it the box they lie in.
         atol = 5e-3 if name == "subvalue" else 0.05
@@ -142,7 +155,15 @@ def test_prices_agree_with_paths_and_their_curvature_stays_below_its_bound(name)
     rng = np.random.default_rng(0)
     r = rng.normal(size=problem.n_trials)
     accumulate = bool(problem.tables.accumulate[0])
-    arm = (trials.kind[0, 0], trials.target[0, 0], trials.reset, trials.context[0], layout.shape[0], layout.free[0], accumulate)
+    arm = (
+        trials.kind[0, 0],
+        trials.target[0, 0],
+        trials.reset,
+        trials.context[0],
+        layout.shape[0],
+        layout.free[0],
+        accumulate,
+    )
     edges = np.linspace(0.0, 1.0, 21)
     bound = np.zeros(20)
     run_curvature(*arm, edges[:-1].copy(), edges[1:].copy(), r, bound)
@@ -180,7 +201,9 @@ def test_hard_subjects_end_with_a_sentence_and_a_finite_bound(case, name):
     hard = hard.assign_coords(subject=["odd"], trial_subject=("trial", np.full(n, "odd")))
     data = xr.concat([easy.drop_vars("subject"), hard.drop_vars("subject")], "trial", join="outer")
     data = data.assign_coords(subject=["s0", "odd"], trial=np.arange(30 + n))
-    data = data.assign(choice=data["choice"].astype(int), scored=data["scored"].astype(bool) & (data["choice"] >= 0))
+    data = data.assign(
+        choice=data["choice"].astype(int), scored=data["scored"].astype(bool) & (data["choice"] >= 0)
+    )
     fit = hr.fit_mle(MODELS[name], data, progress=False)
     stats = fit["fit_stats"].sel(subject="odd")
     assert np.isfinite(stats["bound"]) and np.isfinite(stats["loglik"])

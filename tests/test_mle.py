@@ -22,7 +22,9 @@ def study():
 
 
 def brute_force(data, subject: str) -> float:
-    """Best log-likelihood of rw for one subject: a grid of rates, scipy in the weight, a plain loop for the choices."""
+    """Best log-likelihood of rw for one subject: a grid of rates, scipy in the weight, a plain loop for the
+    choices.
+    """
     rows = data["trial_subject"].values == subject
     choice, reward = data["choice"].values[rows], data["reward"].values[rows]
     session = data["trial_session"].values[rows]
@@ -43,11 +45,15 @@ def brute_force(data, subject: str) -> float:
 
     def best_at(alpha: float) -> float:
         d = differences(alpha)
-        return -minimize_scalar(loss, bounds=(0, 50), args=(d,), method="bounded", options={"xatol": 1e-8}).fun
+        return -minimize_scalar(
+            loss, bounds=(0, 50), args=(d,), method="bounded", options={"xatol": 1e-8}
+        ).fun
 
     grid = np.linspace(0.01, 1, 60)
     top = grid[np.argmax([best_at(a) for a in grid])]
-    fine = minimize_scalar(lambda a: -best_at(a), bounds=(max(top - 0.03, 0), min(top + 0.03, 1)), method="bounded")
+    fine = minimize_scalar(
+        lambda a: -best_at(a), bounds=(max(top - 0.03, 0), min(top + 0.03, 1)), method="bounded"
+    )
     return -fine.fun
 
 

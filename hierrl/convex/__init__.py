@@ -1,4 +1,6 @@
-"""The convex step: fast estimates per subject with an upper bound on the log-likelihood of every parameter value."""
+"""The convex step: fast estimates per subject with an upper bound on the log-likelihood of every parameter
+value.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,10 @@ def fit_convex(
     r"""Estimate every subject through a convex relaxation, with a bound on what any estimate could reach.
 
     The hull relaxation replaces a channel's path at one rate by mixtures of its paths at all rates,
-    :math:`\int F(\rho)\,dw(\rho)` with :math:`w \ge 0` and total mass within the bounds of the weight. Its optimum bounds
-    the log-likelihood of every parameter value within bounds, which ``bound`` certifies whatever the solver did;
+    :math:`\int F(\rho)\,dw(\rho)` with :math:`w \ge 0` and total mass within the bounds of the weight. Its
+    optimum bounds
+    the log-likelihood of every parameter value within bounds, which ``bound`` certifies whatever the solver
+    did;
     collapsing each mixture to one rate and solving for the weights gives the estimate. No step is non-convex.
 
     Parameters
@@ -47,7 +51,8 @@ def fit_convex(
     data : Dataset
         Behaviour from `behaviour`.
     relaxation : {"hull", "monotone"}
-        ``"monotone"`` is the relaxation of Zhu et al. (2025), solved with CVXPY: free kernels that never increase with
+        ``"monotone"`` is the relaxation of Zhu et al. (2025), solved with CVXPY: free kernels that never
+        increase with
         the lag. It is looser and slower; it shows the kernel without a model.
     cores : int, optional
         Threads; all cores if not given.
@@ -59,9 +64,12 @@ def fit_convex(
     Returns
     -------
     DataTree
-        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units; ``fit_stats``
-        with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit`` (trial, arm) of the
-        relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation does not contain the model;
+        ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units;
+        ``fit_stats``
+        with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit`` (trial, arm)
+        of the
+        relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation does not contain the
+        model;
         ``fit["fit_stats"]["bound"].attrs["reason"]`` says why.
 
     Raises
@@ -93,7 +101,12 @@ def fit_convex(
     else:
         raise ValueError(f"relaxation={relaxation!r} is not one of ('hull', 'monotone').")
     estimate, bound, reasons, status, seconds, group = parts
-    settings = {"estimator": "convex", "relaxation": relaxation, "options": _recordable(options), "bound_missing": reasons}
+    settings = {
+        "estimator": "convex",
+        "relaxation": relaxation,
+        "options": _recordable(options),
+        "bound_missing": reasons,
+    }
     fit = build_fit(
         problem,
         data,
@@ -117,7 +130,9 @@ def fit_convex(
     return fit
 
 
-Parts = tuple[Maximum, npt.NDArray[np.float64], list[str], npt.NDArray[np.object_], npt.NDArray[np.float64], xr.Dataset]
+Parts = tuple[
+    Maximum, npt.NDArray[np.float64], list[str], npt.NDArray[np.object_], npt.NDArray[np.float64], xr.Dataset
+]
 
 
 def _fit_hull(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
@@ -126,7 +141,10 @@ def _fit_hull(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
     estimate = recover(problem, starts_from(problem, hull, solution), cores=cores, progress=progress)
     bound = np.full(problem.n_subjects, np.nan) if hull.reasons else solution.bound
     done = solution.done & estimate.done
-    outcome = [STATUS[int(code)] if ok else "Not fitted: interrupted." for code, ok in zip(solution.outcome, done)]
+    outcome = [
+        STATUS[int(code)] if ok else "Not fitted: interrupted."
+        for code, ok in zip(solution.outcome, done, strict=True)
+    ]
     status = statuses(problem, outcome, estimate.theta)
     group = _relaxation_group(problem, hull, solution)
     return estimate, bound, list(hull.reasons), status, solution.seconds, group
@@ -156,10 +174,22 @@ def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.
     by_atom = ("subject", "atom")
     return xr.Dataset(
         {
-            "logit": (("trial", "arm"), logits_of(problem, hull, solution), {"long_name": "logits of the relaxed optimum"}),
-            "loglik": ("subject", solution.value, {"long_name": "log-likelihood of the relaxed optimum", "units": "nats"}),
+            "logit": (
+                ("trial", "arm"),
+                logits_of(problem, hull, solution),
+                {"long_name": "logits of the relaxed optimum"},
+            ),
+            "loglik": (
+                "subject",
+                solution.value,
+                {"long_name": "log-likelihood of the relaxed optimum", "units": "nats"},
+            ),
             "weight": (by_atom, weight, {"long_name": "weight of the atom, in raw reward units"}),
-            "rate": (by_atom, np.where(used, solution.rate[:, :width], np.nan), {"long_name": "rate; NaN for linear terms"}),
+            "rate": (
+                by_atom,
+                np.where(used, solution.rate[:, :width], np.nan),
+                {"long_name": "rate; NaN for linear terms"},
+            ),
             "channel": (by_atom, channel, {"long_name": "channel of the atom; -1 for linear terms"}),
             "channel_arm": (by_atom, arm, {"long_name": "arm of a channel per arm; -1 = all arms"}),
             "rounds": ("subject", solution.rounds, {"long_name": "rounds of column generation"}),
@@ -189,4 +219,7 @@ def _refuse(options: dict[str, Any], relaxation: str) -> None:
 
 def _recordable(options: dict[str, Any]) -> dict[str, Any]:
     """Options as they can stand in JSON: functions by name."""
-    return {name: value if isinstance(value, (int, float, str, bool, type(None))) else repr(value) for name, value in options.items()}
+    return {
+        name: value if isinstance(value, (int, float, str, bool, type(None))) else repr(value)
+        for name, value in options.items()
+    }

@@ -1,7 +1,10 @@
-"""The hull relaxation of a whole data set: which paths it is made of, sign cases, and what comes out per subject.
+"""The hull relaxation of a whole data set: which paths it is made of, sign cases, and what comes out per
+subject.
 
-`lay_out` turns a model's channels into *groups* of paths (see `solver.py`) and says in sentences where the hull does not
-contain the model, so that there is no bound. `solve_hull` solves all subjects and, where weights of either sign make the
+`lay_out` turns a model's channels into *groups* of paths (see `solver.py`) and says in sentences where the
+hull does not
+contain the model, so that there is no bound. `solve_hull` solves all subjects and, where weights of either
+sign make the
 relaxation loose, its sign cases.
 """
 
@@ -37,7 +40,8 @@ FIRST_RATES = np.array([0.03, 0.15, 0.4, 0.8])
 MIXED_MASS = 1e-7
 """Share of a group's bound below which a sign does not count as used."""
 MAX_SIGN_NODES = 64
-"""Sign cases solved per subject at most; where they run out the bound is that of the unsolved cases' parents."""
+"""Sign cases solved per subject at most; where they run out the bound is that of the unsolved cases' parents.
+"""
 ENUMERATED_SIGNS = 2
 """Channels of either sign up to which all sign cases are solved at once."""
 LOOSE = 1e-2
@@ -45,8 +49,8 @@ LOOSE = 1e-2
 
 STATUS = {
     CONVERGED: "The relaxation converged.",
-    STALLED: "The relaxation stopped short of its tolerance because no path would improve it further; the bound is valid.",
-    CROWDED: "The relaxation ran out of room for atoms before its tolerance was met; the bound is valid but may be loose.",
+    STALLED: "The relaxation stopped short of its tolerance as no path would improve it further; the bound is valid.",
+    CROWDED: "The relaxation ran out of room for atoms before its tolerance; the bound is valid but may be loose.",
     UNFINISHED: "The relaxation reached its maximum number of rounds; the bound is valid but may be loose.",
 }
 
@@ -89,7 +93,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Hull:
-    """A problem's layout, the origin of its groups and linear terms, and why there is no bound (empty if there is)."""
+    """A problem's layout, the origin of its groups and linear terms, and why there is no bound (empty if there
+    is).
+    """
 
     layout: Layout
     groups: tuple[Term, ...]
@@ -150,7 +156,13 @@ class _Layouter:
         for path, (low, high, term) in ((f["group"], f["range"]) for f in self.fixed):
             self.linear.append((FIXED_PATH, len(self.groups) + self.fixed_index(path), low, high))
             self.linear_terms.append(term)
-        return Hull(self.layout(), tuple(self.terms), tuple(self.linear_terms), np.array(self.opposite, dtype=np.int64), tuple(self.reasons))
+        return Hull(
+            self.layout(),
+            tuple(self.terms),
+            tuple(self.linear_terms),
+            np.array(self.opposite, dtype=np.int64),
+            tuple(self.reasons),
+        )
 
     def fixed_index(self, path: dict) -> int:
         """Position of a path without a free rate."""
@@ -181,7 +193,9 @@ class _Layouter:
         if rates:
             self.add_signs(path, low, high, term)
         else:
-            self.fixed.append({"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)})
+            self.fixed.append(
+                {"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)}
+            )
 
     def note_start(self, name: str | float, scalar: int) -> None:
         if self.problem.lower[scalar] < self.problem.upper[scalar]:
@@ -194,7 +208,9 @@ class _Layouter:
         elif rates and any(role in (POSITIVE, NEGATIVE) for role in constant):
             self.reasons[f"A fixed rate beside {labels[0]} is ignored in the relaxation."] = None
         elif not rates and shape[POSITIVE] != shape[NEGATIVE]:
-            self.reasons["A channel with two fixed rates is treated as if it had one in the relaxation."] = None
+            self.reasons["A channel with two fixed rates is treated as if it had one in the relaxation."] = (
+                None
+            )
 
     def weight_range(self, c: int, arm: int, rates: tuple[int, ...]) -> tuple[float, float, Term]:
         """Smallest and largest total weight of a channel, and the scalars that make it."""
@@ -240,17 +256,28 @@ class _Layouter:
         )
 
 
-def solve_hull(problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False) -> Relaxation:
-    """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no `reasons`.
+def solve_hull(
+    problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False
+) -> Relaxation:
+    """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no
+    `reasons`.
 
-    With weights of either sign, sign cases are solved one by one where their mixture is loose. A node is a task with the
-    signs of some channels fixed. The bound of a subject is the largest over its leaves; a node whose solution mixes no
-    signs, or whose bound lies below the best solution without mixed signs, is a leaf. The best solution is kept.
+    With weights of either sign, sign cases are solved one by one where their mixture is loose. A node is a
+    task with the
+    signs of some channels fixed. The bound of a subject is the largest over its leaves; a node whose solution
+    mixes no
+    signs, or whose bound lies below the best solution without mixed signs, is a leaf. The best solution is
+    kept.
     """
     n = problem.n_subjects
     subject, active = _first_nodes(hull, n)
     best, settled = None, np.zeros(n, dtype=bool)
-    incumbent, leaves, nodes, seconds = np.full(n, -np.inf), np.full(n, -np.inf), np.zeros(n, dtype=np.int64), np.zeros(n)
+    incumbent, leaves, nodes, seconds = (
+        np.full(n, -np.inf),
+        np.full(n, -np.inf),
+        np.zeros(n, dtype=np.int64),
+        np.zeros(n),
+    )
     done = np.ones(n, dtype=bool)
     while subject.size:
         wave = _solve_tasks(problem, hull, subject, active, cores=cores, progress=progress)
@@ -260,7 +287,9 @@ def solve_hull(problem: Problem, hull: Hull, *, cores: int | None = None, progre
         mixed = _mixed_group(hull, wave, active)
         pure = mixed < 0
         np.maximum.at(incumbent, subject[pure], wave.value[pure])
-        split = ~pure & wave.done & (nodes[subject] < MAX_SIGN_NODES) & (wave.bound > incumbent[subject] + LOOSE)
+        split = (
+            ~pure & wave.done & (nodes[subject] < MAX_SIGN_NODES) & (wave.bound > incumbent[subject] + LOOSE)
+        )
         np.maximum.at(leaves, subject[~split], wave.bound[~split])
         best = _keep_best(best, subject, wave, pure, settled)
         subject, active = _children(hull, subject[split], active[split], mixed[split])
@@ -268,7 +297,9 @@ def solve_hull(problem: Problem, hull: Hull, *, cores: int | None = None, progre
 
 
 def _first_nodes(hull: Hull, n_subjects: int) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
-    """Tasks to begin with: all sign cases where they are few (mixtures are nearly always loose), else one with all groups."""
+    """Tasks to begin with: all sign cases where they are few (mixtures are nearly always loose), else one with
+    all groups.
+    """
     pairs = [g for g in range(hull.opposite.size) if hull.opposite[g] > g]
     cases = [np.ones(hull.layout.n_groups, dtype=bool)]
     if len(pairs) <= ENUMERATED_SIGNS:
@@ -279,7 +310,13 @@ def _first_nodes(hull: Hull, n_subjects: int) -> tuple[IndexArray, npt.NDArray[n
 
 
 def _solve_tasks(
-    problem: Problem, hull: Hull, subject: IndexArray, active: npt.NDArray[np.bool_], *, cores: int | None, progress: bool
+    problem: Problem,
+    hull: Hull,
+    subject: IndexArray,
+    active: npt.NDArray[np.bool_],
+    *,
+    cores: int | None,
+    progress: bool,
 ) -> Relaxation:
     """Solve tasks: subject[k] with the groups active[k]."""
     n, width = subject.size, len(hull.linear) + ATOMS_PER_GROUP * max(hull.layout.n_groups, 1)
@@ -295,12 +332,29 @@ def _solve_tasks(
         )  # fmt: skip
 
     sizes = problem.n_rows[subject]
-    done, seconds = over_subjects(work, sizes, cores=cores, progress=progress, description="Convex relaxation")
-    return Relaxation(value, bound, coefficient, group, rate, size, used, outcome, rounds, np.ones(n, dtype=np.int64), done, seconds)
+    done, seconds = over_subjects(
+        work, sizes, cores=cores, progress=progress, description="Convex relaxation"
+    )
+    return Relaxation(
+        value,
+        bound,
+        coefficient,
+        group,
+        rate,
+        size,
+        used,
+        outcome,
+        rounds,
+        np.ones(n, dtype=np.int64),
+        done,
+        seconds,
+    )
 
 
 def _mixed_group(hull: Hull, wave: Relaxation, active: npt.NDArray[np.bool_]) -> IndexArray:
-    """By task: a group that carries mass as its opposite does, the one where the smaller of both is largest; -1 if none."""
+    """By task: a group that carries mass as its opposite does, the one where the smaller of both is largest; -1
+    if none.
+    """
     n, n_groups = active.shape
     mass = np.zeros((n, n_groups))
     for g in range(n_groups):
@@ -323,7 +377,11 @@ def _children(
 
 
 def _keep_best(
-    best: Relaxation | None, subject: IndexArray, wave: Relaxation, pure: npt.NDArray[np.bool_], settled: npt.NDArray[np.bool_]
+    best: Relaxation | None,
+    subject: IndexArray,
+    wave: Relaxation,
+    pure: npt.NDArray[np.bool_],
+    settled: npt.NDArray[np.bool_],
 ) -> Relaxation:
     """Let the first solution without mixed signs replace a mixed one, and a better one a worse one."""
     if best is None:

@@ -1,6 +1,7 @@
 """Recovery: from a relaxed optimum to parameters of the model, without a non-convex step.
 
-Each channel's mixture of paths is collapsed to one rate in a few ways (the mass-weighted mean in logit, its heaviest
+Each channel's mixture of paths is collapsed to one rate in a few ways (the mass-weighted mean in logit, its
+heaviest
 atoms); at each of these rates the weights solve a concave problem; the best is the convex estimate.
 """
 
@@ -39,7 +40,9 @@ def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatAr
     return problem.clip(theta)
 
 
-def recover(problem: Problem, starts: FloatArray, *, cores: int | None = None, progress: bool = False) -> Maximum:
+def recover(
+    problem: Problem, starts: FloatArray, *, cores: int | None = None, progress: bool = False
+) -> Maximum:
     """The best of the starts (S, K, P) after solving for weights, biases and lapse at their rates."""
     free = concave_scalars(problem)
     return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
@@ -52,7 +55,8 @@ def idle_point(problem: Problem) -> FloatArray:
 
 
 def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
-    """Rates (S, K) that `scalar` could stand for: the mean and the weightiest atoms; NaN where there is no atom.
+    """Rates (S, K) that `scalar` could stand for: the mean and the weightiest atoms; NaN where there is no
+    atom.
 
     Atoms count by what they contribute to the logits: a slow atom may need a huge weight to matter a little.
     """
@@ -71,7 +75,9 @@ def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
 
 
 def _weights(hull: Hull, relaxation: Relaxation) -> dict[int, FloatArray]:
-    """Scalars of weights and linear terms with their total (S,); factors of a product share it out as total, 1, 1 ..."""
+    """Scalars of weights and linear terms with their total (S,); factors of a product share it out as total, 1,
+    1 ...
+    """
     totals: dict[int, FloatArray] = {}
     for g, term in enumerate(hull.groups):
         mass = np.where(relaxation.group == g, relaxation.coefficient, 0.0).sum(axis=1)

@@ -1,11 +1,13 @@
 r"""The likelihood of a subject's choices, with exact derivatives. This is its one home.
 
-Paths become logits ``x = bias + sum_c w_c F_c + sum_r w_r z_r``, logits become choice probabilities, and the chain rule
+Paths become logits ``x = bias + sum_c w_c F_c + sum_r w_r z_r``, logits become choice probabilities, and the
+chain rule
 leads back. With ``g_i = 1[i = choice] - p_i``, ``P = (1 - lapse) p_choice + lapse / m`` and
 ``f = (1 - lapse) p_choice / P`` (1 without lapse):
 
 * gradient in x: ``f g_i``; in the lapse: ``(1 / m - p_choice) / P``
-* Hessian in x: ``f (1 - f) g g' - f (diag p - p p')``, plus ``f g_i`` times the second derivatives of ``x_i``.
+* Hessian in x: ``f (1 - f) g g' - f (diag p - p p')``, plus ``f g_i`` times the second derivatives of
+``x_i``.
 
 Each step is a loop over the trials of one subject, arrays having the trial as last axis.
 """
@@ -25,6 +27,7 @@ from hierrl.kernels.rule import (
     walk,
     walk_contexts,
 )
+
 
 @njit(**INNER)
 def factor_product(weight_value, coefficient, theta, constants, skip, also):
@@ -47,7 +50,9 @@ def _widest(n_slots):
 
 @njit(**INNER)
 def channel_paths(tables, trials, s, theta, order):
-    """Paths (C, m, T) of subject `s`, first derivatives (C, m, slots, T), second ones (C, m, pairs, T) up to `order`."""
+    """Paths (C, m, T) of subject `s`, first derivatives (C, m, slots, T), second ones (C, m, pairs, T) up to
+    `order`.
+    """
     rows = slice(trials.offset[s], trials.offset[s + 1])
     n_trials = trials.offset[s + 1] - trials.offset[s]
     n_channels, n_arms, _ = tables.value.shape
@@ -62,15 +67,21 @@ def channel_paths(tables, trials, s, theta, order):
             shape = shape_of(tables.value[c, i], theta, tables.constants)
             kind, target = trials.kind[c, i, rows], trials.target[c, i, rows]
             if n_contexts > 1:
-                walk_contexts(kind, target, reset, context[c], n_contexts, shape, split, accumulate, path[c, i])
+                walk_contexts(
+                    kind, target, reset, context[c], n_contexts, shape, split, accumulate, path[c, i]
+                )
             else:
                 walk(kind, target, reset, shape, split, accumulate, path[c, i])
             if order > 0:
                 d, slot = dpath[c, i, :slots], tables.slot[c]
-                sensitivity(kind, target, reset, context[c], n_contexts, shape, slot, split, accumulate, path[c, i], d)
+                sensitivity(
+                    kind, target, reset, context[c], n_contexts, shape, slot, split, accumulate, path[c, i], d
+                )
                 if order > 1:
                     dd = ddpath[c, i]
-                    curvature(kind, target, reset, context[c], n_contexts, shape, slot, split, path[c, i], d, dd)
+                    curvature(
+                        kind, target, reset, context[c], n_contexts, shape, slot, split, path[c, i], d, dd
+                    )
     return path, dpath, ddpath
 
 
@@ -84,7 +95,11 @@ def logits(tables, trials, s, theta, path):
         fill(x[i], entry(tables.bias_value[i], theta, tables.constants))
         for c in range(n_channels):
             factors = tables.weight_value[c, i]
-            add_scaled(x[i], factor_product(factors, tables.coefficient[c], theta, tables.constants, -1, -1), path[c, i])
+            add_scaled(
+                x[i],
+                factor_product(factors, tables.coefficient[c], theta, tables.constants, -1, -1),
+                path[c, i],
+            )
         for r in range(tables.regressor_value.size):
             weight = entry(tables.regressor_value[r], theta, tables.constants)
             add_scaled(x[i], weight, trials.regressor[r, i, rows])
@@ -199,7 +214,11 @@ def pull_back(tables, trials, s, theta, path, dpath, r, gradient):
     n_channels, n_arms, n_factors = tables.weight_value.shape
     for c in range(n_channels):
         for i in range(n_arms):
-            scalars, factors, coefficient = tables.arm_scalars[i], tables.weight_value[c, i], tables.coefficient[c]
+            scalars, factors, coefficient = (
+                tables.arm_scalars[i],
+                tables.weight_value[c, i],
+                tables.coefficient[c],
+            )
             weight = factor_product(factors, coefficient, theta, tables.constants, -1, -1)
             for k in range(tables.n_slots[c]):
                 gradient[scalars[tables.slot_local[c, i, k]]] += weight * dot(r[i], dpath[c, i, k])
@@ -236,7 +255,12 @@ def subject_pass(tables, trials, s, theta, order, gradient, hessian):
     path, dpath, ddpath = channel_paths(tables, trials, s, theta, order)
     x = logits(tables, trials, s, theta, path)
     p, r = np.empty(x.shape), np.empty(x.shape)
-    log_total, loglik, share, slope = np.empty(choice.size), np.empty(choice.size), np.empty(choice.size), np.empty(choice.size)
+    log_total, loglik, share, slope = (
+        np.empty(choice.size),
+        np.empty(choice.size),
+        np.empty(choice.size),
+        np.empty(choice.size),
+    )
     softmax(x, available, p, log_total)
     lapse = entry(tables.lapse_value[0], theta, tables.constants)
     value = score(choice, scored, available, x, p, log_total, lapse, loglik, share)
@@ -283,7 +307,8 @@ def _jacobian(tables, trials, s, theta, path, dpath):
 
 @njit(**INNER)
 def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessian):
-    """The part of the Hessian from first derivatives: ``f (1-f) G G' - f (sum_i p_i J_i J_i' - C C')`` and the lapse's.
+    """The part of the Hessian from first derivatives: ``f (1-f) G G' - f (sum_i p_i J_i J_i' - C C')`` and
+    the lapse's.
 
     ``C = sum_i p_i J_i`` and ``G = J_choice - C``, both (P, T).
     """
@@ -298,7 +323,9 @@ def _add_outer(tables, choice, scored, share, p, jacobian, slope, loglik, hessia
                 centre[row, t] += p[i, t] * jacobian[i, a, t]
                 chosen[row, t] += jacobian[i, a, t] if choice[t] == i else 0.0
             for b in range(a + 1):
-                _add_symmetric(hessian, row, tables.arm_scalars[i, b], -dot3(weighted, jacobian[i, a], jacobian[i, b]))
+                _add_symmetric(
+                    hessian, row, tables.arm_scalars[i, b], -dot3(weighted, jacobian[i, a], jacobian[i, b])
+                )
     for a in range(n_scalars):
         add_scaled(chosen[a], -1.0, centre[a])
     spread, mixed = np.empty(n_trials), False
@@ -328,7 +355,11 @@ def _add_curvature(tables, theta, path, dpath, ddpath, r, hessian):
     n_channels, n_arms, n_factors = tables.weight_value.shape
     for c in range(n_channels):
         for i in range(n_arms):
-            scalars, factors, coefficient = tables.arm_scalars[i], tables.weight_value[c, i], tables.coefficient[c]
+            scalars, factors, coefficient = (
+                tables.arm_scalars[i],
+                tables.weight_value[c, i],
+                tables.coefficient[c],
+            )
             local = tables.weight_local[c, i]
             weight = factor_product(factors, coefficient, theta, tables.constants, -1, -1)
             for k in range(tables.n_slots[c]):
@@ -344,7 +375,9 @@ def _add_curvature(tables, theta, path, dpath, ddpath, r, hessian):
                 for g in range(f):
                     if local[f] >= 0 and local[g] >= 0:
                         bend = factor_product(factors, coefficient, theta, tables.constants, f, g)
-                        _add_symmetric(hessian, scalars[local[f]], scalars[local[g]], bend * dot(r[i], path[c, i]))
+                        _add_symmetric(
+                            hessian, scalars[local[f]], scalars[local[g]], bend * dot(r[i], path[c, i])
+                        )
 
 
 @njit(**INNER)
@@ -356,7 +389,8 @@ def _add_symmetric(hessian, row, column, amount):
 
 @njit(**JIT)
 def batch_pass(tables, trials, subjects, theta, order, value, gradient, hessian):
-    """`subject_pass` for an index array of subjects; theta (S, P), value (S,), gradient (S, P), hessian (S, P, P).
+    """`subject_pass` for an index array of subjects; theta (S, P), value (S,), gradient (S, P), hessian (S,
+    P, P).
 
     Above `order`, `gradient` and `hessian` may have no rows.
     """
@@ -369,7 +403,9 @@ def batch_pass(tables, trials, subjects, theta, order, value, gradient, hessian)
 
 @njit(**JIT)
 def trial_pass(tables, trials, subjects, theta, path, probability, loglik):
-    """Per trial: paths (C, m, n), choice probabilities (m, n), log-probability of scored choices (n,; NaN elsewhere)."""
+    """Per trial: paths (C, m, n), choice probabilities (m, n), log-probability of scored choices (n,; NaN
+    elsewhere).
+    """
     for s in subjects:
         rows = slice(trials.offset[s], trials.offset[s + 1])
         choice, scored, available = trials.choice[rows], trials.scored[rows], trials.available[:, rows]

@@ -1,6 +1,7 @@
 """Plain loops over arrays, for the kernels: sums over trials, fills and copies.
 
-Written out because numba compiles a loop in a tenth of a second and an array expression or slice assignment in one or
+Written out because numba compiles a loop in a tenth of a second and an array expression or slice assignment
+in one or
 more; and because sums here may be reordered, which lets the compiler use vector instructions.
 """
 

@@ -1,8 +1,11 @@
 """Box-constrained Newton's method with exact derivatives, for all subjects at once.
 
-A projected Newton method (Bertsekas 1982): parameters that sit on a bound with the gradient pointing outward are held,
-the others take a Newton step on their block of the Hessian, shifted until it is negative definite, along the projection
-onto the box, with backtracking. Used for maximum likelihood from several starts, and with some parameters held for the
+A projected Newton method (Bertsekas 1982): parameters that sit on a bound with the gradient pointing outward
+are held,
+the others take a Newton step on their block of the Hessian, shifted until it is negative definite, along the
+projection
+onto the box, with backtracking. Used for maximum likelihood from several starts, and with some parameters
+held for the
 concave problem in the weights.
 """
 
@@ -67,7 +70,8 @@ def cholesky_solve(a, b, n):
 def newton_step(gradient, hessian, moves, width, step):
     """Ascent direction into step (P,): ``(-H + shift D) step = gradient`` on the moving block, 0 elsewhere.
 
-    D scales with the squared inverse width of the box, so that parameters of any unit are treated alike; the shift
+    D scales with the squared inverse width of the box, so that parameters of any unit are treated alike; the
+    shift
     starts at 0 and grows until the block is positive definite.
     """
     n = gradient.size
@@ -199,21 +203,26 @@ def maximise(
     Returns
     -------
     Maximum
-        theta (S, P), loglik, converged, steps, done (False for subjects that an interrupt left out), seconds, all (S,).
+        theta (S, P), loglik, converged, steps, done (False for subjects that an interrupt left out), seconds,
+        all (S,).
     """
     starts = np.asarray(starts, dtype=np.float64)
     starts = np.ascontiguousarray(starts[:, None] if starts.ndim == 2 else starts)
     s, _, p = starts.shape
     free = np.ones(p, dtype=bool) if free is None else np.asarray(free, dtype=bool)
     low, high = (
-        np.ascontiguousarray(np.broadcast_to(np.asarray(default if given is None else given, dtype=np.float64), (s, p)))
+        np.ascontiguousarray(
+            np.broadcast_to(np.asarray(default if given is None else given, dtype=np.float64), (s, p))
+        )
         for given, default in ((lower, problem.lower), (upper, problem.upper))
     )
     theta, loglik = np.full((s, p), np.nan), np.full(s, -np.inf)
     converged, steps = np.zeros(s, dtype=bool), np.zeros(s, dtype=np.int64)
 
     def work(subjects: IndexArray) -> None:
-        climb_batch(problem.tables, problem.trials, subjects, starts, low, high, free, theta, loglik, converged, steps)
+        climb_batch(
+            problem.tables, problem.trials, subjects, starts, low, high, free, theta, loglik, converged, steps
+        )
 
     outcome = over_subjects(work, problem.n_rows, cores=cores, progress=progress, description=description)
     return Maximum(theta, loglik, converged, steps, *outcome)

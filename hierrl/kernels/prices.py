@@ -1,11 +1,14 @@
 r"""Prices of paths: how much the log-likelihood would gain from a path as a function of its rate.
 
 Given residuals r (the gradient of the log-likelihood in the logits), the price of the path with rate a is
-:math:`\varphi(a) = \sum_t r_t F_t(a)`. The hull relaxation adds paths of high price and bounds the log-likelihood
+:math:`\varphi(a) = \sum_t r_t F_t(a)`. The hull relaxation adds paths of high price and bounds the log-
+likelihood
 through the largest price over the continuum of rates.
 
-Two kernels serve this, both running many rates side by side over one pass through the trials: ``prices`` with first and
-second derivative at given rates, and ``curvature_bound``, an upper bound on the second derivative over an *interval* of
+Two kernels serve this, both running many rates side by side over one pass through the trials: ``prices`` with
+first and
+second derivative at given rates, and ``curvature_bound``, an upper bound on the second derivative over an
+*interval* of
 rates by interval arithmetic on the recursion. Taylor's theorem then bounds the price on the whole interval:
 :math:`\varphi(a) \le \varphi(c) + \varphi'(c)(a - c) + \tfrac12 K (a - c)^2`.
 """
@@ -13,8 +16,8 @@ rates by interval arithmetic on the recursion. Taylor's theorem then bounds the 
 from __future__ import annotations
 
 import numpy as np
-from hierrl.kernels.jit import njit
 
+from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, fill_rows
 from hierrl.kernels.rule import HOLD, START
 
@@ -25,7 +28,8 @@ LANES = {**INNER, "fastmath": {"contract", "nsz"}}
 def prices(kind, target, reset, context, n_contexts, shape, free, accumulate, rates, r, out):
     """Add price, slope and bend of one arm's paths to out (3, G): kind, target, reset, r (T,), rates (G,).
 
-    shape (roles + 1,) holds the constant rates and start value, free (roles + 1,) says which roles have the rate given.
+    shape (roles + 1,) holds the constant rates and start value, free (roles + 1,) says which roles have the
+    rate given.
     """
     n = rates.size
     q, d, e = np.zeros((n_contexts, n)), np.zeros((n_contexts, n)), np.zeros((n_contexts, n))
@@ -66,7 +70,9 @@ def prices(kind, target, reset, context, n_contexts, shape, free, accumulate, ra
 
 @njit(**LANES)
 def curvature_bound(kind, target, reset, context, n_contexts, shape, free, accumulate, low, high, r, out):
-    """Add to out (G,) an upper bound on the second derivative of one arm's price over the rates [low, high] (G,)."""
+    """Add to out (G,) an upper bound on the second derivative of one arm's price over the rates [low, high]
+    (G,).
+    """
     n = low.size
     state = np.zeros((n_contexts, 6, n))
     total = np.zeros(n)
@@ -90,7 +96,8 @@ def curvature_bound(kind, target, reset, context, n_contexts, shape, free, accum
         if free[role]:
             toward = 0.0 if accumulate else aim
             for g in range(n):
-                # keep lies in [1 - high, 1 - low]; the product with an interval takes the end that suits its sign
+                # keep lies in [1 - high, 1 - low]; the product with an interval takes the end that suits its
+                # sign
                 k0, k1 = 1.0 - high[g], 1.0 - low[g]
                 upper = e1[g] * (k1 if e1[g] > 0.0 else k0) - 2.0 * d0[g]
                 lower = e0[g] * (k0 if e0[g] > 0.0 else k1) - 2.0 * d1[g]

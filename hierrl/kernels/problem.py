@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.kernels.likelihood import batch_pass, trial_pass
+from hierrl.kernels.likelihood import batch_pass, draws_pass, trial_pass
 from hierrl.kernels.tables import Tables, build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 from hierrl.kernels.trials import Trials, build_trials, n_contexts, reward_scale_of, signal_range
@@ -101,15 +101,38 @@ class Problem:
 
     def trial_loglik(self, theta: npt.ArrayLike) -> FloatArray:
         """Log-probability (n,) of each scored choice, NaN elsewhere."""
-        return self._by_trial(theta)[2]
+        return self.by_trial(theta)[2]
 
     def probabilities(self, theta: npt.ArrayLike) -> FloatArray:
         """Choice probabilities (n, m) before each trial."""
-        return self._by_trial(theta)[1].T
+        return self.by_trial(theta)[1].T
 
     def paths(self, theta: npt.ArrayLike) -> FloatArray:
         """Unit-weight paths (C, n, m) of the channels before each trial, on the scaled signal."""
-        return self._by_trial(theta)[0].transpose(0, 2, 1)
+        return self.by_trial(theta)[0].transpose(0, 2, 1)
+
+    def by_trial(self, theta: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """As they come from the kernel: paths (C, m, n), probabilities (m, n), log-probabilities (n,)."""
+        theta = self._checked(theta)
+        n, m = self.n_trials, self.arms.size
+        path, probability, score = np.empty((self.tables.value.shape[0], m, n)), np.empty((m, n)), np.empty(n)
+
+        def work(subjects: IndexArray) -> None:
+            trial_pass(self.tables, self.trials, subjects, theta, path, probability, score)
+
+        over_subjects(work, self.n_rows, smallest=SMALL_CHUNK)
+        return path, probability, score
+
+    def draws_loglik(self, theta: npt.ArrayLike) -> FloatArray:
+        """Log-probability (D, n) of each scored choice at many draws, theta (D, S, P); NaN elsewhere."""
+        draws = np.ascontiguousarray(theta, dtype=np.float64)
+        loglik = np.empty((draws.shape[0], self.n_trials))
+
+        def work(subjects: IndexArray) -> None:
+            draws_pass(self.tables, self.trials, subjects, draws, loglik)
+
+        over_subjects(work, self.n_rows * draws.shape[0], smallest=SMALL_CHUNK)
+        return loglik
 
     def to_link(self, theta: npt.ArrayLike) -> FloatArray:
         """Natural to link scale, elementwise over the last axis (P); bounds map to infinities."""
@@ -212,17 +235,6 @@ class Problem:
                 f"for {', '.join(self.labels)}; found {values.shape}."
             )
         return values
-
-    def _by_trial(self, theta: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-        theta = self._checked(theta)
-        n, m = self.n_trials, self.arms.size
-        path, probability, score = np.empty((self.tables.value.shape[0], m, n)), np.empty((m, n)), np.empty(n)
-
-        def work(subjects: IndexArray) -> None:
-            trial_pass(self.tables, self.trials, subjects, theta, path, probability, score)
-
-        over_subjects(work, self.n_rows, smallest=SMALL_CHUNK)
-        return path, probability, score
 
 
 def prepare(model: Model, data: xr.Dataset, *, reward_scale: float | None = None) -> Problem:

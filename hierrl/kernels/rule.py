@@ -1,10 +1,15 @@
-"""The learning rule: what one trial does to the value of one arm. Everything that needs values gets them from here.
+"""The learning rule: what one trial does to the value of one arm. Everything that needs values gets them from
+here.
 
-``aim`` says what an arm does after a trial and what it moves toward; it depends on data only, so a `Trials` holds the
-answers for all trials. ``moved`` is the recursion itself. ``walk`` runs it over a subject's trials and records the
-path (the value *before* each trial) with its exact derivatives in the channel's free shape parameters, its slots.
+``aim`` says what an arm does after a trial and what it moves toward; it depends on data only, so a `Trials`
+holds the
+answers for all trials. ``moved`` is the recursion itself. ``walk`` runs it over a subject's trials and
+records the
+path (the value *before* each trial) with its exact derivatives in the channel's free shape parameters, its
+slots.
 
-Kernels here work on one subject's trials at a time with arrays whose last axis is the trial, in loops that the compiler
+Kernels here work on one subject's trials at a time with arrays whose last axis is the trial, in loops that
+the compiler
 can vectorise. Helpers called per trial take numbers only: handing arrays around costs more than what they do.
 """
 
@@ -28,7 +33,8 @@ from hierrl.kernels.tables import (
     UNCHOSEN_OWN_DECAY,
 )
 
-# What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is needed to
+# What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is
+# needed to
 # look a rate up; HOLD is a role of its own whose rate is 0.
 LEARN, FADE, HOLD = POSITIVE, OWN_DECAY, N_ROLES
 
@@ -45,7 +51,8 @@ def pair(k, j):
 def aim(choice, arm, signal, forgone, unchosen, missed_decay):
     """What `arm` does after a trial: (LEARN | FADE | HOLD, target).
 
-    `choice` is the arm chosen (-1 = missed), `signal` what it paid in the channel's signal (NaN = unknown), `forgone`
+    `choice` is the arm chosen (-1 = missed), `signal` what it paid in the channel's signal (NaN = unknown),
+    `forgone`
     what this arm would have paid (NaN = unknown), `unchosen` the channel's rule for arms not chosen.
     """
     if choice < 0:
@@ -79,7 +86,9 @@ def aim_all(choice, signal, forgone, unchosen, missed_decay, kind, target):
         for i in range(n_arms):
             for t in range(n_trials):
                 other = forgone[t, i] if forgone.shape[0] > 0 else np.nan
-                kind[c, i, t], target[c, i, t] = aim(choice[t], i, signal[t, c], other, unchosen[c], missed_decay)
+                kind[c, i, t], target[c, i, t] = aim(
+                    choice[t], i, signal[t, c], other, unchosen[c], missed_decay
+                )
 
 
 @njit(**INNER)
@@ -113,7 +122,9 @@ def shape_of(value, theta, constants):
 
 @njit(**INNER)
 def walk(kind, target, reset, shape, split, accumulate, path):
-    """Path of one arm over T trials: kind, target, reset (T,), shape (roles + 1,) -> path (T,) before each trial."""
+    """Path of one arm over T trials: kind, target, reset (T,), shape (roles + 1,) -> path (T,) before each
+    trial.
+    """
     value = shape[START]
     for t in range(path.size):
         if reset[t]:
@@ -141,7 +152,8 @@ def walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumu
 def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath):
     """First derivatives of a path in the channel's slots: dpath (slots, T), slot (roles,).
 
-    A slot's derivative fades with the value; the slot whose rate applies gains the slope of the step in that rate.
+    A slot's derivative fades with the value; the slot whose rate applies gains the slope of the step in that
+    rate.
     """
     for k in range(dpath.shape[0]):
         at_start = 1.0 if slot[START] == k else 0.0
@@ -153,7 +165,11 @@ def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, ac
                 fill(state, at_start)
             dpath[k, t] = state[x]
             role = role_of(kind[t], target[t] - path[t], split)
-            gain = moved(path[t], target[t], shape[role], accumulate)[1] if role < HOLD and slot[role] == k else 0.0
+            gain = (
+                moved(path[t], target[t], shape[role], accumulate)[1]
+                if role < HOLD and slot[role] == k
+                else 0.0
+            )
             state[x] = (1.0 - shape[role]) * state[x] + gain
 
 

@@ -1,7 +1,9 @@
 """Index tables that tell the universal kernel what a model is made of.
 
-A kernel never sees names. It sees an extended parameter vector ``z = [theta, constants]`` and, for each channel and
-arm, where in ``z`` its rates, start value and weight factors stand. Derivatives are carried for *slots*: the distinct
+A kernel never sees names. It sees an extended parameter vector ``z = [theta, constants]`` and, for each
+channel and
+arm, where in ``z`` its rates, start value and weight factors stand. Derivatives are carried for *slots*: the
+distinct
 free shape parameters of a channel, at most four.
 """
 
@@ -28,7 +30,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Tables(NamedTuple):
-    """The model as arrays. C channels, m arms, R regressors, P free scalars, A scalars at most that touch one arm."""
+    """The model as arrays. C channels, m arms, R regressors, P free scalars, A scalars at most that touch one
+    arm.
+    """
 
     value: IntArray
     """(C, m, roles): position in ``z`` of the rates and start value."""
@@ -75,7 +79,9 @@ class Tables(NamedTuple):
 
 
 def build_tables(model: Model, arms: list[Any], *, reward_scale: float, n_contexts: int = 1) -> Tables:
-    """Lay out `model` on `arms`; constant start values are divided by `reward_scale` where the signal is an outcome."""
+    """Lay out `model` on `arms`; constant start values are divided by `reward_scale` where the signal is an
+    outcome.
+    """
     return _Builder(model, arms, reward_scale).build(n_contexts)
 
 
@@ -117,7 +123,10 @@ class _Builder:
         n_factors = max((len(weight.names) for weight in weights), default=1)
         shapes = [self.shape_values(channel) for channel in channels]
         value = [[[self.place(v, i) for v in values] for i in range(m)] for values in shapes]
-        slots = [[c.shapes.index(v) if isinstance(v, str) else -1 for v in values] for c, values in zip(channels, shapes)]
+        slots = [
+            [c.shapes.index(v) if isinstance(v, str) else -1 for v in values]
+            for c, values in zip(channels, shapes, strict=True)
+        ]
         names = [[*w.names, *[1.0] * (n_factors - len(w.names))] for w in weights]
         weight_value = [[[self.place(n, i) for n in row] for i in range(m)] for row in names]
         bias_value, bias_local = self.bias()
@@ -126,9 +135,13 @@ class _Builder:
             "value": _table(value, (0, m, N_ROLES)),
             "slot": _table(slots, (0, N_ROLES)),
             "n_slots": _table([len(c.shapes) for c in channels], (0,)),
-            "slot_local": _table([[self.slot_columns(c, i) for i in range(m)] for c in channels], (0, m, MAX_SLOTS)),
+            "slot_local": _table(
+                [[self.slot_columns(c, i) for i in range(m)] for c in channels], (0, m, MAX_SLOTS)
+            ),
             "weight_value": _table(weight_value, (0, m, 1)),
-            "weight_local": _table([[[self.local(k, i) for k in row[i]] for i in range(m)] for row in weight_value], (0, m, 1)),
+            "weight_local": _table(
+                [[[self.local(k, i) for k in row[i]] for i in range(m)] for row in weight_value], (0, m, 1)
+            ),
             "coefficient": np.array([weight.coefficient for weight in weights], dtype=np.float64),
             "unchosen": _table([_unchosen_mode(channel) for channel in channels], (0,)),
             "accumulate": _table([channel.update == "accumulate" for channel in channels], (0,)),
@@ -164,7 +177,9 @@ class _Builder:
         """Positions and Jacobian columns of the biases; arm 0's is the constant 0."""
         names = ["bias" if self.model.bias and i > 0 else 0.0 for i in range(self.n_arms)]
         values = [self.place(name, i) for i, name in enumerate(names)]
-        return _table(values, (self.n_arms,)), _table([self.local(k, i) for i, k in enumerate(values)], (self.n_arms,))
+        return _table(values, (self.n_arms,)), _table(
+            [self.local(k, i) for i, k in enumerate(values)], (self.n_arms,)
+        )
 
 
 def _unchosen_mode(channel: Channel) -> int:

@@ -21,7 +21,9 @@ SMALL_CHUNK = 20_000
 
 
 class Work(NamedTuple):
-    """What became of the work: which subjects are done, and the seconds spent on each (its share of its chunk's)."""
+    """What became of the work: which subjects are done, and the seconds spent on each (its share of its
+    chunk's).
+    """
 
     done: npt.NDArray[np.bool_]
     seconds: npt.NDArray[np.float64]
@@ -38,7 +40,8 @@ def over_subjects(
 ) -> Work:
     """Call ``work(indices)`` for chunks of subjects on a thread pool.
 
-    `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C chunks that
+    `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C
+    chunks that
     run are finished, the others are left out.
 
     Parameters
@@ -99,7 +102,9 @@ def _drain(pending: dict[Future[None], IndexArray], tick: Callable[[int], None])
 def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:
     """Runs of subjects with about equal numbers of trials, the longest first so that no thread ends alone."""
     edges = np.searchsorted(np.cumsum(sizes), np.linspace(0, sizes.sum(), n_chunks + 1)[1:-1], side="right")
-    chunks = [chunk for chunk in np.split(np.arange(sizes.size, dtype=np.int64), np.unique(edges)) if chunk.size]
+    chunks = [
+        chunk for chunk in np.split(np.arange(sizes.size, dtype=np.int64), np.unique(edges)) if chunk.size
+    ]
     return sorted(chunks, key=lambda chunk: -sizes[chunk].sum())
 
 
@@ -113,9 +118,22 @@ class _bar:
         if not self.wanted:
             return lambda n: None
         # rich costs 30 ms to import and is needed only where a bar is shown
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns)
         self.progress.disable = not (self.progress.console.is_terminal or self.progress.console.is_jupyter)
         self.progress.start()

@@ -52,7 +52,9 @@ def build_trials(model: Model, data: xr.Dataset, tables: Tables, *, reward_scale
         target=target,
         available=_available(data),
         regressor=_regressors(model, data),
-        context=np.ascontiguousarray(np.stack(contexts) if contexts else np.zeros((len(model.channels), 0), dtype=np.int64)),
+        context=np.ascontiguousarray(
+            np.stack(contexts) if contexts else np.zeros((len(model.channels), 0), dtype=np.int64)
+        ),
     )
 
 
@@ -72,7 +74,9 @@ def reward_scale_of(data: xr.Dataset) -> float:
 
 
 def signal_range(model: Model, data: xr.Dataset, channel: int, *, reward_scale: float) -> tuple[float, float]:
-    """Smallest and largest known value of a channel's scaled signal, (0, 1) where there is no spread to speak of."""
+    """Smallest and largest known value of a channel's scaled signal, (0, 1) where there is no spread to speak
+    of.
+    """
     signal = _signal(model.channels[channel], data, reward_scale)
     known = signal[np.isfinite(signal)]
     if known.size == 0 or known.min() == known.max():
@@ -108,14 +112,20 @@ def _signal(channel: Channel, data: xr.Dataset, reward_scale: float) -> npt.NDAr
         return np.where(choice >= 0, 0.0, np.nan)
     values = _column(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(float)
     if values.ndim != 1:
-        raise ValueError(f"The signal {channel.signal!r} must have one value per trial; found dims {data[channel.signal].dims}.")
+        raise ValueError(
+            f"The signal {channel.signal!r} must have one value per trial; found dims {data[channel.signal].dims}."
+        )
     return values / reward_scale if channel.is_outcome else values
 
 
 def _forgone(model: Model, data: xr.Dataset, reward_scale: float) -> npt.NDArray[np.float64]:
     if not any(c.unchosen == "forgone" or c.signal == "forgone" for c in model.channels):
         return np.zeros((0, data.sizes["arm"]))
-    values = _column(data, "forgone", "A channel that learns from forgone rewards").transpose("trial", "arm").values
+    values = (
+        _column(data, "forgone", "A channel that learns from forgone rewards")
+        .transpose("trial", "arm")
+        .values
+    )
     return np.ascontiguousarray(values.astype(float) / reward_scale)
 
 
@@ -129,7 +139,9 @@ def _regressors(model: Model, data: xr.Dataset) -> npt.NDArray[np.float64]:
     m = data.sizes["arm"]
     if not model.regressors:
         return np.zeros((0, m, 0))
-    columns = [_regressor(_column(data, r.column, f"The regressor {r.column!r}"), m) for r in model.regressors]
+    columns = [
+        _regressor(_column(data, r.column, f"The regressor {r.column!r}"), m) for r in model.regressors
+    ]
     return np.ascontiguousarray(np.stack(columns).transpose(0, 2, 1))
 
 
@@ -142,7 +154,8 @@ def _regressor(column: xr.DataArray, n_arms: int) -> npt.NDArray[np.float64]:
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ValueError(
-            f"The regressor {column.name!r} is missing or infinite at row {row} (subject {column['trial_subject'].values[row]}). "
+            f"The regressor {column.name!r} is missing or infinite at row {row} "
+            f"(subject {column['trial_subject'].values[row]}). "
             "Regressors need a finite value on every trial; fill it (0 adds nothing to the logit)."
         )
     return values
@@ -159,7 +172,8 @@ def _column(data: xr.Dataset, name: str, who: str) -> xr.DataArray:
     if name not in data or "trial" not in data[name].dims:
         by_trial = [str(key) for key in data.data_vars if "trial" in data[key].dims]
         raise ValueError(
-            f"{who} needs the column {name!r} by trial, which the behaviour does not have; it has {', '.join(by_trial)}. "
+            f"{who} needs the column {name!r} by trial, which the behaviour does not have; "
+            f"it has {', '.join(by_trial)}. "
             "Pass it to hr.behaviour (as its own argument or in covariates=[...])."
         )
     return data[name]

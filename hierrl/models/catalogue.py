@@ -63,10 +63,12 @@ def model(
     per_arm : bool
         Each arm has its own rate and weight in every channel.
     signed : bool, optional
-        Whether weights may be negative: all (True), none (False), or as in the catalogue (None: in ``subvalue`` the
+        Whether weights may be negative: all (True), none (False), or as in the catalogue (None: in
+        ``subvalue`` the
         choice trace only).
     start : float or str
-        Value of the outcome channels at the start of a session in raw reward units; a name makes it a parameter.
+        Value of the outcome channels at the start of a session in raw reward units; a name makes it a
+        parameter.
 
     Returns
     -------
@@ -85,7 +87,9 @@ def model(
     """
     if name not in CATALOGUE:
         known = ", ".join(repr(known) for known in CATALOGUE)
-        raise ValueError(f"There is no model called {name!r}. Known models: {known}; or compose one with hr.Model.")
+        raise ValueError(
+            f"There is no model called {name!r}. Known models: {known}; or compose one with hr.Model."
+        )
     channels = tuple(_with_options(channel, per_arm, signed, start) for channel in CATALOGUE[name].channels)
     return Model(channels=channels, bias=bias, lapse=lapse, missed=missed, bounds=bounds or {}, name=name)
 

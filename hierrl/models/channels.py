@@ -1,6 +1,7 @@
 """The vocabulary of models: what is remembered, how it fades, and how it is weighted.
 
-A *channel* is the trace of one signal over the arms. A *regressor* is a memoryless column. Both enter the logit of
+A *channel* is the trace of one signal over the arms. A *regressor* is a memoryless column. Both enter the
+logit of
 an arm linearly through their weight, which is what makes every channel model convex in its weights.
 """
 
@@ -62,19 +63,23 @@ class Channel:
 
     With the default ``update="delta"`` the value of an arm that learns moves toward its target :math:`u`,
     :math:`Q \leftarrow Q + \alpha (u - Q)`; with ``"accumulate"`` it fades and adds,
-    :math:`Q \leftarrow (1 - \alpha) Q + u` (Ahn et al. 2008, decay rule). The channel adds ``weight * Q`` to the logit.
+    :math:`Q \leftarrow (1 - \alpha) Q + u` (Ahn et al. 2008, decay rule). The channel adds ``weight * Q`` to
+    the logit.
 
     Parameters
     ----------
     signal : str
-        ``"reward"``, ``"gain"``, ``"loss"``, ``"choice"`` (1 for the chosen arm), ``"forgone"`` (what the arms not
+        ``"reward"``, ``"gain"``, ``"loss"``, ``"choice"`` (1 for the chosen arm), ``"forgone"`` (what the
+        arms not
         chosen would have paid) or the name of a numeric column by trial.
     rate : str, float or pair
-        Name of the rate in [0, 1], a fixed number, or a pair (after a positive, after a negative prediction error).
+        Name of the rate in [0, 1], a fixed number, or a pair (after a positive, after a negative prediction
+        error).
     weight : str
         Name of the weight, or a signed product of names such as ``"-beta*lambda"``.
     unchosen : {"hold", "decay", "mirror", "forgone"}
-        Arms not chosen keep their value, fade toward 0, learn from minus the signal, or learn from the column ``forgone``.
+        Arms not chosen keep their value, fade toward 0, learn from minus the signal, or learn from the column
+        ``forgone``.
     decay : str, float, optional
         The rate at which unchosen arms fade if it is not ``rate`` (only with ``unchosen="decay"``).
     start : float or str
@@ -121,7 +126,9 @@ class Channel:
             _check_rate(rate)
         _check_start(self.start)
         if self.decay is not None and self.unchosen != "decay":
-            raise ValueError(f"decay={self.decay!r} needs unchosen='decay'; this channel has {self.unchosen!r}.")
+            raise ValueError(
+                f"decay={self.decay!r} needs unchosen='decay'; this channel has {self.unchosen!r}."
+            )
 
     def _check_choices(self) -> None:
         allowed = {"unchosen": ("hold", "decay", "mirror", "forgone"), "update": ("delta", "accumulate")}
@@ -167,7 +174,8 @@ class Channel:
 class Regressor:
     """A memoryless column with a weight of its own.
 
-    A column by trial adds ``weight * column[trial]`` to the logit of every arm but the first (a bias that varies by
+    A column by trial adds ``weight * column[trial]`` to the logit of every arm but the first (a bias that
+    varies by
     trial); a column by (trial, arm) adds to each arm its own value.
 
     Parameters
@@ -185,7 +193,9 @@ class Regressor:
         if not self.weight:
             object.__setattr__(self, "weight", f"weight_{self.column}")
         if not _NAME.match(self.weight):
-            raise ValueError(f"The regressor {self.column!r} has the weight name {self.weight!r}; use letters, digits and _.")
+            raise ValueError(
+                f"The regressor {self.column!r} has the weight name {self.weight!r}; use letters, digits and _."
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -23,8 +23,10 @@ RESERVED = ("arm", "subject", "trial", "chain", "draw", "choice", "reward", "par
 class Parameter:
     """One named parameter of a model.
 
-    ``unit`` is the power of the reward unit it carries: a weight of an outcome channel is per reward (-1), a start
-    value is a reward (+1), all else is free of units (0). ``lower`` and ``upper`` hold on the scaled signal; ``None``
+    ``unit`` is the power of the reward unit it carries: a weight of an outcome channel is per reward (-1), a
+    start
+    value is a reward (+1), all else is free of units (0). ``lower`` and ``upper`` hold on the scaled signal;
+    ``None``
     means that they follow from the data (start values: the smallest and largest signal).
     """
 
@@ -57,7 +59,8 @@ class Model:
     missed : {"hold", "decay"}
         What a missed choice does to traces that fade on every trial (``unchosen="decay"``).
     bounds : mapping of str to (float, float)
-        Overrides of the default bounds, on the scaled signal (rewards divided by the largest absolute reward).
+        Overrides of the default bounds, on the scaled signal (rewards divided by the largest absolute
+        reward).
     name : str, optional
         A name for tables and plots.
 
@@ -85,7 +88,9 @@ class Model:
                 raise TypeError(f"{part} must be {kind.__name__} objects; found {wrong[0]!r}.")
             object.__setattr__(self, part, items)
         if not (self.channels or self.regressors or self.bias):
-            raise ValueError("A model needs at least one channel, regressor or bias; this one has nothing to fit.")
+            raise ValueError(
+                "A model needs at least one channel, regressor or bias; this one has nothing to fit."
+            )
         if self.missed not in ("hold", "decay"):
             raise ValueError(f"missed={self.missed!r} is not one of ('hold', 'decay').")
         object.__setattr__(self, "bounds", self._checked_bounds())
@@ -103,7 +108,9 @@ class Model:
                 )
         for reserved in RESERVED:
             if reserved in found:
-                raise ValueError(f"{reserved!r} cannot name a parameter: it is a dimension or column of every fit.")
+                raise ValueError(
+                    f"{reserved!r} cannot name a parameter: it is a dimension or column of every fit."
+                )
         return tuple(found.values())
 
     @property
@@ -119,7 +126,9 @@ class Model:
         raise KeyError(f"This model has no parameter {name!r}; it has {', '.join(self.names)}.")
 
     def scalars(self, arms: Sequence[Any]) -> tuple[tuple[str, Parameter, int | None], ...]:
-        """Free scalars as (label, parameter, arm index): ``alpha``, or ``alpha[<arm>]`` per arm; bias from arm 1 on."""
+        """Free scalars as (label, parameter, arm index): ``alpha``, or ``alpha[<arm>]`` per arm; bias from arm 1
+        on.
+        """
         found = []
         for parameter in self.parameters:
             if not parameter.per_arm:
@@ -165,7 +174,9 @@ class Model:
         if self.lapse:
             yield self._bounded("lapse", "lapse", "logit", (0.0, 1.0))
 
-    def _bounded(self, name: str, kind: Kind, link: Link, default: tuple[float, float], *, per_arm: bool = False) -> Parameter:
+    def _bounded(
+        self, name: str, kind: Kind, link: Link, default: tuple[float, float], *, per_arm: bool = False
+    ) -> Parameter:
         return Parameter(name, kind, link, per_arm, 0, *self.bounds.get(name, default))
 
     def _checked_bounds(self) -> dict[str, tuple[float, float]]:
@@ -198,15 +209,21 @@ def _as_pair(name: str, pair: Any) -> tuple[float, float]:
     try:
         lower, upper = (float(end) for end in pair)
     except (TypeError, ValueError):
-        raise ValueError(f"The bounds of {name!r} must be two numbers (lower, upper); found {pair!r}.") from None
+        raise ValueError(
+            f"The bounds of {name!r} must be two numbers (lower, upper); found {pair!r}."
+        ) from None
     return lower, upper
 
 
 def _check_bound(name: str, lower: float, upper: float, kinds: Mapping[str, Parameter]) -> None:
     if name not in kinds:
-        raise ValueError(f"bounds names {name!r}, which is not a parameter of this model ({', '.join(kinds)}).")
+        raise ValueError(
+            f"bounds names {name!r}, which is not a parameter of this model ({', '.join(kinds)})."
+        )
     if not lower < upper or abs(lower) == float("inf") or abs(upper) == float("inf"):
-        raise ValueError(f"The bounds of {name!r} must be finite with lower < upper; found ({lower}, {upper}).")
+        raise ValueError(
+            f"The bounds of {name!r} must be finite with lower < upper; found ({lower}, {upper})."
+        )
     parameter = kinds[name]
     if parameter.link == "logit" and not 0 <= lower < upper <= 1:
         raise ValueError(f"{name!r} is a {parameter.kind} in [0, 1]; found the bounds ({lower}, {upper}).")
