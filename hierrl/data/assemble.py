@@ -20,6 +20,7 @@ from hierrl.data.order import order_rows, with_sessions
 from hierrl.data.outcomes import read_outcomes
 from hierrl.data.reading import read_table
 from hierrl.data.table import Table, counted, listed
+from hierrl.data.validity import subject_index
 from hierrl.data.values import flag_of, flags, labels
 
 Column = Hashable | None
@@ -189,7 +190,8 @@ def _by_row(
         )
         scored &= _had_alternatives(table, variables["available"], choice >= 0)
     if "context" in table.roles:
-        variables["context"] = labels(table, table.roles["context"], "context")
+        codes, contexts = labels(table, table.roles["context"], "context")
+        variables["context"] = contexts[codes]
     return labels_of_arms, variables | {"scored": scored}
 
 
@@ -243,7 +245,8 @@ def _note_counts(table: Table, data: xr.Dataset) -> None:
     forced = int(((data["choice"] >= 0) & ~data["scored"]).sum())
     if forced:
         table.note(f"{counted(forced, 'choice')} forced: learned from, not scored.")
-    idle = np.setdiff1d(data["subject"], data["trial_subject"][data["scored"].values])
+    n_scored = np.bincount(subject_index(data), weights=data["scored"].values)
+    idle = data["subject"].values[n_scored == 0]
     if idle.size:
         table.note(f"{counted(idle.size, 'subject')} without a scored choice: {listed(idle)}.")
 

@@ -47,7 +47,8 @@ def read_covariate(table: Table, name: Hashable, *, order: Order, arms: Sequence
     """One covariate, by subject if constant within each, else by trial; ``attrs["level"]`` says which."""
     if name not in list(table.frame.columns):
         return _by_arm(table, str(name), order=order, arms=arms)
-    codes = label_codes(table, name)[0][order.rows]
+    plain_numbers = table.column(name).dtype.kind in "biuf"
+    codes = (table.factorized(name) if plain_numbers else label_codes(table, name))[0][order.rows]
     values, attrs = covariate_values(table.column(name))
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError(

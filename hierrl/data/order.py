@@ -65,11 +65,9 @@ def _repeats(table: Table, *more: Hashable) -> bool:
 def order_rows(table: Table) -> Order:
     """Sort by subject, session and trial; the first two in order of first appearance."""
     n = len(table)
-    everywhere = np.ones(n, dtype=np.int64)
-    subject = labels(table, table.roles["subject"], "subject") if "subject" in table.roles else everywhere
-    session = labels(table, table.roles["session"], "session") if "session" in table.roles else everywhere
-    code, subjects = pd.factorize(subject)
-    pair = pd.factorize(code * n + pd.factorize(session)[0])[0]  # sessions, in order of first appearance
+    code, subjects = _labels(table, "subject")
+    session, sessions = _labels(table, "session")
+    pair = pd.factorize(code * n + session)[0]  # sessions of a subject, in order of first appearance
     number = _trial_numbers(table) if "trial" in table.roles else np.arange(n)
     rows = np.lexsort((number, pair, code))
     first = _starts(pair[rows])
@@ -78,9 +76,16 @@ def order_rows(table: Table) -> Order:
         trial = number[rows]
     else:
         trial = np.arange(n) - first + 1
-    order = Order(rows, np.asarray(subjects), code[rows], session[rows], first, trial)
+    order = Order(rows, subjects, code[rows], sessions[session[rows]], first, trial)
     _note_order(table, order, subject=code, session=pair)
     return order
+
+
+def _labels(table: Table, role: str) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
+    """Codes and labels of a role's column; without one, all rows belong together under the label 1."""
+    if role in table.roles:
+        return labels(table, table.roles[role], role)
+    return np.zeros(len(table), dtype=np.int64), np.ones(1, dtype=np.int64)
 
 
 def _starts(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -86,8 +86,11 @@ def _not_numbers(table: Table, column: Hashable, role: str, *, rows: npt.NDArray
     )
 
 
-def labels(table: Table, column: Hashable, role: str) -> npt.NDArray:
-    """A complete column of labels: int64 if they are whole numbers, text otherwise."""
+def labels(table: Table, column: Hashable, role: str) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
+    """A complete column of labels as codes into distinct ones, in order of appearance.
+
+    Labels are int64 if all are whole numbers, text otherwise.
+    """
     codes, uniques = label_codes(table, column)
     missing = codes < 0
     if missing.any():
@@ -97,7 +100,7 @@ def labels(table: Table, column: Hashable, role: str) -> npt.NDArray:
             f"needs one: fill it in, or drop these rows knowingly.{extra}{table.way_out(role)}"
         )
     _note_alike(table, role, uniques)
-    return np.asarray(uniques)[codes]
+    return codes, uniques
 
 
 def label_codes(table: Table, column: Hashable) -> tuple[npt.NDArray[np.int64], npt.NDArray]:
