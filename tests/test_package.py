@@ -32,6 +32,17 @@ def test_importing_the_package_loads_nothing_but_itself(tmp_path):
     assert run_python(script, tmp_path).strip() == "['hierrl']"
 
 
+def test_help_of_the_command_line_loads_no_heavy_library(tmp_path):
+    heavy = ["arviz_base", "cvxpy", "matplotlib", "numba", "numpy", "pandas", "pymc", "scipy", "xarray"]
+    script = (
+        "import sys; from hierrl.cli import main; sys.argv = ['hierrl', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        f"print('loaded:', [name for name in {heavy} if name in sys.modules])"
+    )
+    assert run_python(script, tmp_path).splitlines()[-1] == "loaded: []"
+
+
 def test_type_stub_and_lazy_table_name_the_same():
     stub = ast.parse((ROOT / "hierrl" / "__init__.pyi").read_text())
     named = {
