@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hierrl.data.validity import subject_index
 from hierrl.kernels.rule import aim_all
 from hierrl.kernels.tables import Tables
 from hierrl.models.channels import OUTCOME_SIGNALS, Channel
@@ -169,6 +170,9 @@ def _context(channel: Channel, data: xr.Dataset) -> npt.NDArray[np.int64]:
 
 
 def _column(data: xr.Dataset, name: str, who: str) -> xr.DataArray:
+    if name in data and data[name].dims == ("subject",):
+        # A covariate that happens to be constant within subjects: the same value on all of their trials.
+        return data[name].isel(subject=xr.DataArray(subject_index(data), dims="trial")).drop_vars("subject")
     if name not in data or "trial" not in data[name].dims:
         by_trial = [str(key) for key in data.data_vars if "trial" in data[key].dims]
         raise ValueError(

@@ -103,8 +103,8 @@ class Model:
             known = found.setdefault(parameter.name, parameter)
             if known != parameter:
                 raise ValueError(
-                    f"The parameter {parameter.name!r} is used in two ways that do not agree ({known} and {parameter}). "
-                    "Give one of them another name."
+                    f"The parameter {parameter.name!r} is used in two ways that do not agree ({known} and "
+                    f"{parameter}). Give one of them another name."
                 )
         for reserved in RESERVED:
             if reserved in found:
