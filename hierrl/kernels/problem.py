@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.kernels.likelihood import batch_pass, draws_pass, trial_pass
+from hierrl.kernels.draws import draws_pass
+from hierrl.kernels.likelihood import batch_pass, trial_pass
 from hierrl.kernels.tables import Tables, build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 from hierrl.kernels.trials import Trials, build_trials, n_contexts, reward_scale_of, signal_range

@@ -1,0 +1,319 @@
+"""What a fit says of every trial: the probability of the choice, values, prediction errors, choice probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hierrl.data import check_behaviour
+from hierrl.fits import check_fit, data_of, model_of, problem_of
+from hierrl.kernels.problem import Problem
+from hierrl.models.channels import Channel
+from hierrl.models.values import Values, gather
+
+FloatArray = npt.NDArray[np.float64]
+
+CHUNK = 2**26
+"""Bytes of log-probabilities that are held at once before they are summed."""
+LARGEST = 2**29
+"""Bytes that the latents of all draws may take before draws are thinned."""
+BY_TRIAL = ("trial_subject", "trial_session", "trial_number")
+
+
+def log_likelihood(
+    fit: xr.DataTree,
+    *,
+    by: Literal["trial", "session", "subject"] = "trial",
+    data: xr.Dataset | None = None,
+    parameters: Values | None = None,
+    draws: int | None = None,
+) -> xr.DataArray:
+    r"""Log-likelihood of scored choices at every draw of a fit.
+
+    :math:`\log P(\text{choice}_t)` given all choices and outcomes before it, or its sum over the scored
+    trials of a session or subject.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From a ``fit_*`` function.
+    by : {"trial", "session", "subject"}
+        What to sum over. All draws by trial of a large study take gigabytes: sum, or thin with `draws`.
+    data : Dataset, optional
+        New behaviour of subjects in the fit, with the same arms; the fitted data if not given.
+    parameters : mapping or Dataset, optional
+        Values to use in place of the fit's, in raw reward units: name -> number, (S,), or (S, arm) if per
+        arm.
+    draws : int, optional
+        Use only so many draws of each chain, evenly spaced.
+
+    Returns
+    -------
+    DataArray, (chain, draw, trial | session | subject)
+        In nats; only trials that are scored, and sessions and subjects that have some. By trial, with the
+        coordinates of the behaviour; by session, with ``session_subject`` and ``session_label``.
+
+    Raises
+    ------
+    ValueError
+        If a subject of `data` is not in the fit, the arms differ, or `parameters` do not fit the model.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), {"alpha": [0.2, 0.4], "beta": 3},
+    random_seed=1)
+    >>> fit = hr.fit_mle(hr.model("rw"), data)
+    >>> scores = hr.log_likelihood(fit, by="subject")
+    >>> bool((abs(scores.squeeze() - fit["fit_stats"]["loglik"]) < 1e-6).all())
+    True
+    """
+    if by not in ("trial", "session", "subject"):
+        raise ValueError(f"by={by!r} is not one of ('trial', 'session', 'subject').")
+    told = _told(fit, data, parameters, draws)
+    scored = np.flatnonzero(told.problem.trials.scored)
+    if scored.size == 0:
+        raise ValueError("No trial of the data is scored: there is nothing to give the log-likelihood of.")
+    unit, coords = _units(told.problem, told.data, scored, by)
+    theta = told.theta.reshape(-1, *told.theta.shape[2:])
+    total = np.empty((len(theta), unit.max() + 1))
+    starts = np.flatnonzero(np.append(True, unit[1:] != unit[:-1]))
+    step = max(1, CHUNK // (8 * told.problem.n_trials))
+    for first in range(0, len(theta), step):
+        loglik = told.problem.draws_loglik(theta[first : first + step])[:, scored]
+        total[first : first + step] = loglik if by == "trial" else np.add.reduceat(loglik, starts, axis=1)
+    return xr.DataArray(
+        total.reshape(*told.theta.shape[:2], -1),
+        dims=("chain", "draw", by),
+        coords={**told.draw_coords, **coords},
+        name="log_likelihood",
+        attrs={"units": "nats"},
+    )
+
+
+def latents(
+    fit: xr.DataTree,
+    *,
+    data: xr.Dataset | None = None,
+    parameters: Values | None = None,
+    draws: int | None = None,
+    summary: bool = False,
+) -> xr.Dataset:
+    r"""Values, prediction errors and choice probabilities on every trial.
+
+    The value of arm i before trial t is the path :math:`F_{c,i}(t)` of the outcome channel, as if its
+    weight were 1; the prediction error is :math:`u_t - F_{c,i}(t)` of the arm chosen, u being what it paid.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From a ``fit_*`` function.
+    data, parameters
+        As in `log_likelihood`.
+    draws : int, optional
+        Use only so many draws of each chain, evenly spaced. If not given, as many as half a gigabyte holds,
+        all of them in most studies (``attrs["draws"]`` says how many); a summary uses all.
+    summary : bool
+        Give mean and standard deviation over all draws, along the dim ``statistic``, instead of draws.
+
+    Returns
+    -------
+    Dataset
+        ``value (..., trial, arm)`` and ``prediction_error (..., trial)`` in raw reward units, ``probability
+        (..., trial, arm)``, where ``...`` is chain and draw; ``statistic`` in a summary; nothing for a
+        point fit. With several outcome channels, value and prediction error have a dim ``channel`` before
+        ``trial``; with none they are absent. The prediction error is NaN where nothing was learned from the
+        choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
+        ``accumulate``).
+
+    Raises
+    ------
+    ValueError
+        As in `log_likelihood`.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), {"alpha": [0.2, 0.4], "beta": 3},
+    random_seed=1)
+    >>> fit = hr.fit_mle(hr.model("rw"), data)
+    >>> latents = hr.latents(fit)
+    >>> {name: latents[name].dims for name in latents}
+    {'probability': ('trial', 'arm'), 'value': ('trial', 'arm'), 'prediction_error': ('trial',)}
+    """
+    told = _told(fit, data, parameters, draws)
+    point = told.theta.shape[:2] == (1, 1)
+    if not (point or summary or draws):
+        told = told.thinned(LARGEST // (8 * sum(array.size for array in _latents(told, 0, 0))))
+    chains, length = told.theta.shape[:2]
+    every = (_latents(told, chain, draw) for chain in range(chains) for draw in range(length))
+    if summary and not point:
+        lead, arrays = ("statistic",), _mean_and_sd(every)
+    else:
+        lead, arrays = ("chain", "draw"), _stacked(every, (chains, length))
+    dataset = _named(told, lead, arrays)
+    return dataset.isel(chain=0, draw=0, drop=True) if point else dataset
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A problem with the draws at which it is to be looked at."""
+
+    problem: Problem
+    data: xr.Dataset
+    theta: FloatArray
+    """(chain, draw, S, P) on the scaled signal."""
+    draw_coords: dict[Hashable, Any]
+    n_draws: int
+    """By chain, before thinning."""
+
+    def thinned(self, draws: int) -> _Told:
+        """With at most so many draws in all, evenly spaced in each chain."""
+        chains, length = self.theta.shape[:2]
+        kept = np.unique(np.linspace(0, length - 1, max(1, min(length, draws // chains))).astype(np.int64))
+        coords = {**self.draw_coords, "draw": np.asarray(self.draw_coords["draw"])[kept]}
+        return _Told(self.problem, self.data, self.theta[:, kept], coords, self.n_draws)
+
+
+def _told(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None, draws: int | None) -> _Told:
+    check_fit(fit)
+    if draws is not None and draws < 1:
+        raise ValueError(f"draws must be at least 1; found {draws}.")
+    posterior = fit["posterior"].to_dataset()
+    if data is None:
+        data = data_of(fit)
+    else:
+        check_behaviour(data)
+        _check_same_arms(fit, data)
+    problem = problem_of(fit, data)
+    values = posterior if parameters is None else parameters
+    subjects, arms = data["subject"].values.tolist(), data["arm"].values.tolist()
+    raw = gather(model_of(fit), values, subjects=subjects, arms=arms)
+    if raw.ndim > 4:
+        raise ValueError(
+            f"Parameters may have the dims chain and draw before subject; found {raw.ndim - 2} of them."
+        )
+    theta = raw.reshape((1,) * (4 - raw.ndim) + raw.shape) / problem.raw_factor()
+    source = values if isinstance(values, xr.Dataset) else xr.Dataset()
+    coords: dict[Hashable, Any] = {
+        dim: source[dim].values if dim in source.indexes else np.arange(size)
+        for dim, size in zip(("chain", "draw"), theta.shape[:2], strict=True)
+    }
+    told = _Told(problem, data, theta, coords, theta.shape[1])
+    return told if draws is None else told.thinned(draws * theta.shape[0])
+
+
+def _check_same_arms(fit: xr.DataTree, data: xr.Dataset) -> None:
+    fitted, found = data_of(fit)["arm"].values.tolist(), data["arm"].values.tolist()
+    if fitted != found:
+        raise ValueError(
+            f"The new data have the arms {found}, the fit has {fitted}. "
+            f"Name them alike, in the same order: hr.behaviour(..., arms={fitted})."
+        )
+
+
+def _units(
+    problem: Problem, data: xr.Dataset, scored: npt.NDArray[np.int64], by: str
+) -> tuple[npt.NDArray[np.int64], dict[Hashable, Any]]:
+    """Which unit each scored trial belongs to (counted from 0 in order), and the coordinates of the units."""
+    rows = data.isel(trial=scored)
+    if by == "trial":
+        coords = {name: ("trial", rows[name].values) for name in BY_TRIAL}
+        return np.arange(scored.size), {"trial": rows["trial"].values, **coords}
+    number = (
+        np.repeat(np.arange(problem.n_subjects), problem.n_rows)
+        if by == "subject"
+        else np.cumsum(problem.trials.reset)
+    )
+    _, first, unit = np.unique(number[scored], return_index=True, return_inverse=True)
+    subjects = rows["trial_subject"].values[first]
+    if by == "subject":
+        return unit, {"subject": subjects}
+    labels = rows["trial_session"].values[first]
+    return unit, {
+        "session": np.arange(first.size),
+        "session_subject": ("session", subjects),
+        "session_label": ("session", labels),
+    }
+
+
+def _channels(problem: Problem) -> list[int]:
+    """The channels that have values: all that remember outcomes or columns."""
+    return [c for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
+
+
+def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Probability (n, m), value (C, n, m) and prediction error (C, n) at one draw, in raw units."""
+    problem, data = told.problem, told.data
+    path, probability, _ = problem.by_trial(told.theta[chain, draw])
+    used = _channels(problem)
+    channels = [problem.model.channels[c] for c in used]
+    scale = np.array([problem.reward_scale if channel.is_outcome else 1.0 for channel in channels])
+    value = path[used].transpose(0, 2, 1) * scale[:, None, None]
+    choice = data["choice"].values
+    chosen = np.maximum(choice, 0)[None, :, None]
+    outcome = np.array([_outcome(channel, data) for channel in channels]).reshape(len(used), choice.size)
+    error = np.where(choice >= 0, outcome - np.take_along_axis(value, chosen, axis=2)[:, :, 0], np.nan)
+    return probability.T, value, error
+
+
+def _outcome(channel: Channel, data: xr.Dataset) -> FloatArray:
+    """(n,) what the chosen arm learned from, NaN where it did not or has no prediction error."""
+    if channel.signal == "forgone" or channel.update == "accumulate":
+        return np.full(data.sizes["trial"], np.nan)
+    return data[channel.signal].values.astype(np.float64)
+
+
+def _stacked(every: Iterator[tuple[FloatArray, ...]], lead: tuple[int, int]) -> list[FloatArray]:
+    """Latents of all draws, in arrays that are made once."""
+    arrays: list[FloatArray] = []
+    for k, one in enumerate(every):
+        arrays = arrays or [np.empty((lead[0] * lead[1], *array.shape)) for array in one]
+        for whole, array in zip(arrays, one, strict=True):
+            whole[k] = array
+    return [whole.reshape(*lead, *whole.shape[1:]) for whole in arrays]
+
+
+def _mean_and_sd(every: Iterator[tuple[FloatArray, ...]]) -> list[FloatArray]:
+    """Mean and standard deviation over draws in one pass (Welford 1962)."""
+    mean: list[FloatArray] = []
+    squares: list[FloatArray] = []
+    count = 0
+    for one in every:
+        mean = mean or [np.zeros_like(array) for array in one]
+        squares = squares or [np.zeros_like(array) for array in one]
+        count += 1
+        for k, array in enumerate(one):
+            step = array - mean[k]
+            mean[k] += step / count
+            squares[k] += step * (array - mean[k])
+    return [np.stack([m, np.sqrt(q / (count - 1))]) for m, q in zip(mean, squares, strict=True)]
+
+
+def _named(told: _Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
+    used = _channels(told.problem)
+    probability, value, error = arrays
+    variables: dict[str, Any] = {"probability": ((*lead, "trial", "arm"), probability)}
+    coords: dict[Hashable, Any] = {name: ("trial", told.data[name].values) for name in BY_TRIAL}
+    coords |= {"trial": told.data["trial"].values, "arm": told.data["arm"].values}
+    coords |= told.draw_coords if "chain" in lead else {"statistic": ["mean", "sd"]}
+    if used:
+        units = {"units": "reward"} if all(told.problem.model.channels[c].is_outcome for c in used) else {}
+        variables["value"] = ((*lead, "channel", "trial", "arm"), value, units)
+        variables["prediction_error"] = ((*lead, "channel", "trial"), error, units)
+        coords["channel"] = _channel_labels([told.problem.model.channels[c] for c in used])
+    kept = told.theta.shape[0] * told.theta.shape[1]
+    attrs = {"draws": f"{kept} of {told.theta.shape[0] * told.n_draws}"}
+    dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
+    return dataset.squeeze("channel", drop=True) if len(used) == 1 else dataset
+
+
+def _channel_labels(channels: list[Channel]) -> list[str]:
+    """The signals, or the weights where two channels have the same signal."""
+    signals = [channel.signal for channel in channels]
+    return signals if len(set(signals)) == len(signals) else [channel.weight for channel in channels]
