@@ -112,4 +112,4 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
 def default_out(table: Path) -> Path:
     """A folder beside the user, named after the table."""
     name = table.name.removesuffix(".gz")
-    return Path(f"{Path(name).stem}-hierrl")
+    return Path(f"hierrl-{Path(name).stem}")

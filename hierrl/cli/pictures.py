@@ -31,7 +31,7 @@ def typical_subject(fit: xr.DataTree) -> Any:
     from hierrl.fits import data_of
     from hierrl.summary.behaviour import counts
 
-    scored = counts(data_of(fit))["scored"].to_numpy()
+    scored = counts(data_of(fit)).scored
     each = fit["fit_stats"]["loglik"].values / np.maximum(scored, 1)
     order = np.argsort(np.where(np.isfinite(each) & (scored > 0), each, np.inf), kind="stable")
     return fit["fit_stats"]["subject"].values[order[int((scored > 0).sum() - 1) // 2]]

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import xarray as xr
+
+from hierrl.data.validity import subject_index
+from hierrl.simulate.run import TRUE
+
+IntArray = npt.NDArray[np.int64]
 
 MANY_MISSED = 0.2
 """Share of missed trials above which a subject is named."""
@@ -36,6 +40,16 @@ class StudySummary:
     """Sentences on subjects whose data are unlike the others'."""
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of each of the S subjects."""
+
+    trials: IntArray
+    missed: IntArray
+    scored: IntArray
+    sessions: IntArray
+
+
 def summarise(data: xr.Dataset) -> StudySummary:
     """Sum up behaviour.
 
@@ -48,58 +62,44 @@ def summarise(data: xr.Dataset) -> StudySummary:
     -------
     StudySummary
     """
-    rows = _by_trial(data)
+    each = counts(data)
     lines = (
-        ("Subjects", _subjects(rows)),
-        ("Trials", _trials(rows)),
+        ("Subjects", _subjects(each)),
+        ("Trials", _trials(each)),
         ("Arms", _arms(data)),
         *((role.capitalize(), _outcome(data[role])) for role in ("reward", "gain", "loss") if role in data),
         *((name, _covariate(data[name])) for name in _covariates(data)),
     )
     notes = tuple(note for note in json.loads(data.attrs.get("notes", "[]")) if TOLD not in note)
     columns = json.loads(data.attrs.get("columns", "{}"))
-    return StudySummary(columns, lines, notes, tuple(_oddities(rows)))
+    return StudySummary(columns, lines, notes, tuple(_oddities(data, each)))
 
 
-def counts(data: xr.Dataset) -> pd.DataFrame:
-    """Trials, missed choices and scored choices of each subject (index: its label)."""
-    rows = _by_trial(data)
-    grouped = rows.groupby("subject", sort=False)
-    return pd.DataFrame(
-        {"trials": grouped.size(), "missed": grouped["missed"].sum(), "scored": grouped["scored"].sum()}
-    )
+def counts(data: xr.Dataset) -> Counts:
+    """Trials, missed choices, scored choices and sessions of each subject, as in ``data["subject"]``."""
+    subject, size = subject_index(data), data.sizes["subject"]
+    session = data["trial_session"].values
+    new = np.append(True, (subject[1:] != subject[:-1]) | (session[1:] != session[:-1]))
+    flags = (np.ones(subject.size, dtype=bool), data["choice"].values < 0, data["scored"].values, new)
+    return Counts(*(np.bincount(subject[flag], minlength=size) for flag in flags))
 
 
-def _by_trial(data: xr.Dataset) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "subject": data["trial_subject"].values,
-            "session": data["trial_session"].values,
-            "choice": data["choice"].values,
-            "missed": data["choice"].values < 0,
-            "scored": data["scored"].values,
-        }
-    )
+def _subjects(each: Counts) -> str:
+    in_sessions = "" if each.sessions.max() == 1 else f" in {_range(each.sessions, 'session')}"
+    return f"{each.trials.size:,}, with {_range(each.trials, 'trial')}{in_sessions} each"
 
 
-def _subjects(rows: pd.DataFrame) -> str:
-    each = rows.groupby("subject", sort=False).size()
-    sessions = rows.drop_duplicates(["subject", "session"]).groupby("subject", sort=False).size()
-    in_sessions = "" if sessions.max() == 1 else f" in {_range(sessions, 'session')}"
-    return f"{len(each):,}, with {_range(each, 'trial')}{in_sessions} each"
-
-
-def _range(values: pd.Series, noun: str) -> str:
+def _range(values: IntArray, noun: str) -> str:
     low, high = int(values.min()), int(values.max())
     plural = "" if high == 1 else "s"
     return f"{low:,} {noun}{plural}" if low == high else f"{low:,} to {high:,} {noun}{plural}"
 
 
-def _trials(rows: pd.DataFrame) -> str:
-    missed = int(rows["missed"].sum())
-    unscored = int((~rows["missed"] & ~rows["scored"]).sum())
-    parts = [f"{len(rows):,}"]
-    parts += [f"{missed:,} missed ({missed / len(rows):.1%}; kept, not scored)"] if missed else []
+def _trials(each: Counts) -> str:
+    n, missed = int(each.trials.sum()), int(each.missed.sum())
+    unscored = n - missed - int(each.scored.sum())
+    parts = [f"{n:,}"]
+    parts += [f"{missed:,} missed ({missed / n:.1%}; kept, not scored)"] if missed else []
     parts += [f"{unscored:,} not scored"] if unscored else []
     return ", ".join(parts)
 
@@ -121,8 +121,9 @@ def _outcome(values: xr.DataArray) -> str:
 
 
 def _covariates(data: xr.Dataset) -> list[str]:
-    """Names of the covariates of the subjects."""
-    return [str(name) for name in data.data_vars if data[name].dims == ("subject",)]
+    """Names of the covariates of the subjects, but for the true parameters of a simulation."""
+    names = (str(name) for name in data.data_vars if data[name].dims == ("subject",))
+    return [name for name in names if not name.startswith(TRUE)]
 
 
 def _covariate(values: xr.DataArray) -> str:
@@ -133,18 +134,19 @@ def _covariate(values: xr.DataArray) -> str:
     return _first([f"{level or 'missing'} ({count:,})" for level, count in zip(levels, n, strict=True)], 8)
 
 
-def _oddities(rows: pd.DataFrame) -> list[str]:
-    grouped = rows.groupby("subject", sort=False)
-    made = rows[~rows["missed"]].groupby("subject", sort=False)["choice"]
-    scored, missed = grouped["scored"].sum(), grouped["missed"].mean()
-    runs = pd.Series({label: _longest_run(part["missed"].to_numpy()) for label, part in grouped})
+def _oddities(data: xr.Dataset, each: Counts) -> list[str]:
+    by_subject = np.split(data["choice"].values, np.cumsum(each.trials)[:-1])
+    same = np.array([np.unique(choice[choice >= 0]).size == 1 for choice in by_subject])
+    often = each.missed > MANY_MISSED * each.trials
+    runs = np.array([_longest_run(choice < 0) for choice in by_subject])
     found = (
-        (made.nunique().eq(1), "chose the same arm on every trial"),
-        (missed.gt(MANY_MISSED), f"missed more than {MANY_MISSED:.0%} of the trials"),
-        (runs.ge(LONG_RUN) & missed.le(MANY_MISSED), f"missed {LONG_RUN} or more trials in a row"),
-        (scored.lt(FEW_TRIALS), f"made fewer than {FEW_TRIALS} choices that are scored"),
+        (same, "chose the same arm on every trial"),
+        (often, f"missed more than {MANY_MISSED:.0%} of the trials"),
+        ((runs >= LONG_RUN) & ~often, f"missed {LONG_RUN} or more trials in a row"),
+        (each.scored < FEW_TRIALS, f"made fewer than {FEW_TRIALS} choices that are scored"),
     )
-    return [_sentence(flags.index[flags].tolist(), what) for flags, what in found if flags.any()]
+    labels = data["subject"].values
+    return [_sentence(labels[flags].tolist(), what) for flags, what in found if flags.any()]
 
 
 def _longest_run(missed: npt.NDArray[np.bool_]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
+from arviz_stats import ess, rhat
 
 from hierrl.summary.intervals import HIGH, LOW, interval
 
@@ -57,7 +57,7 @@ def _rows(name: str, values: xr.DataArray) -> Iterator[dict[str, object]]:
             "sd": float(draws.std(ddof=1)),
             LOW.lstrip("_"): float(low),
             HIGH.lstrip("_"): float(high),
-            "rhat": float(arviz_stats.rhat(draws)) if draws.size > 3 else np.nan,
-            "ess_bulk": float(arviz_stats.ess(draws)) if draws.size > 3 else np.nan,
+            "rhat": float(rhat(draws)) if draws.size > 3 else np.nan,
+            "ess_bulk": float(ess(draws)) if draws.size > 3 else np.nan,
             "meaning": MEANING[name],
         }

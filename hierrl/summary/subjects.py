@@ -38,7 +38,8 @@ def subject_table(fits: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     for name, values in data.data_vars.items():
         if values.dims == ("subject",) and name not in table:
             table[str(name)] = values.values
-    table[["trials", "missed"]] = counts(data)[["trials", "missed"]].to_numpy()
+    each = counts(data)
+    table["trials"], table["missed"] = each.trials, each.missed
     estimates = {name: dict(_estimates(fit)) for name, fit in fits.items()}
     labels = dict.fromkeys(label for columns in estimates.values() for label in columns)
     parts = [
