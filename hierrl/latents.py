@@ -66,8 +66,8 @@ def log_likelihood(
     Examples
     --------
     >>> import hierrl as hr
-    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), {"alpha": [0.2, 0.4], "beta": 3},
-    random_seed=1)
+    >>> truth = {"alpha": [0.2, 0.4], "beta": 3}
+    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), truth, random_seed=1)
     >>> fit = hr.fit_mle(hr.model("rw"), data)
     >>> scores = hr.log_likelihood(fit, by="subject")
     >>> bool((abs(scores.squeeze() - fit["fit_stats"]["loglik"]) < 1e-6).all())
@@ -139,8 +139,8 @@ def latents(
     Examples
     --------
     >>> import hierrl as hr
-    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), {"alpha": [0.2, 0.4], "beta": 3},
-    random_seed=1)
+    >>> truth = {"alpha": [0.2, 0.4], "beta": 3}
+    >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), truth, random_seed=1)
     >>> fit = hr.fit_mle(hr.model("rw"), data)
     >>> latents = hr.latents(fit)
     >>> {name: latents[name].dims for name in latents}

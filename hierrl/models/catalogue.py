@@ -97,6 +97,11 @@ def model(
 def models() -> dict[str, str]:
     """Names of the catalogue with one sentence on each.
 
+    Returns
+    -------
+    dict of str to str
+        Name -> what the model says, with its source.
+
     Examples
     --------
     >>> import hierrl as hr
