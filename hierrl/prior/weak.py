@@ -1,14 +1,185 @@
-"""Weakly informative priors: broad enough for any plausible study, narrow enough to keep a sampler out of nowhere."""
+"""Weakly informative priors: broad enough for any study, narrow enough to keep a sampler out of nowhere."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import xarray as xr
 
-from hierrl.formulas import Formula
-from hierrl.models.model import Model
-from hierrl.prior.terms import Prior
+from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
+from hierrl.kernels.trials import reward_scale_of, signal_range
+from hierrl.models.channels import OUTCOME_SIGNALS, Weight
+from hierrl.models.model import Model, Parameter
+from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Normal priors of a population on the link scale: its median, slopes of it, and the log of its "
+    "spread."""
+
+    loc: float
+    scale: float
+    slope: float
+    """Scale of a group contrast, or of the effect of one standard deviation of a number."""
+    log_sigma: float
+    log_sigma_scale: float = 0.7
+    """Wide enough for a factor of four in either direction."""
+
+    def times(self, factor: float) -> Scales:
+        """The same in other units, for parameters that are used as they are (identity link)."""
+        return Scales(
+            self.loc * factor,
+            self.scale * factor,
+            self.slope * factor,
+            self.log_sigma + float(np.log(factor)),
+            self.log_sigma_scale,
+        )
+
+    def shifted(self, shift: float) -> Scales:
+        """The same in other units, for parameters with log link."""
+        return Scales(self.loc + shift, self.scale, self.slope, self.log_sigma, self.log_sigma_scale)
+
+
+RATE = Scales(0.0, 1.5, 1.0, np.log(1.0))
+LAPSE = Scales(-3.0, 1.0, 1.0, np.log(1.0))
+WEIGHT = Scales(np.log(3.0), 1.5, 1.0, np.log(0.7))
+FACTOR = Scales(0.0, 1.0, 1.0, np.log(0.5))
+SIGNED_OUTCOME_WEIGHT = Scales(0.0, 5.0, 2.5, np.log(2.0))
+SIGNED_WEIGHT = Scales(0.0, 2.5, 1.5, np.log(1.0))
+BIAS = Scales(0.0, 1.0, 1.0, np.log(0.7))
+START = Scales(0.5, 0.5, 0.25, np.log(0.25))  # of a signal between 0 and 1
 
 
 def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Prior:
-    """A weakly informative prior of the population."""
-    raise NotImplementedError
+    r"""A weakly informative prior of the population.
+
+    All numbers are normal distributions on the link scale for the scaled signal:
+
+    =====================  ===================  ==========  ===================  =============================
+    parameter (link)       population median    slopes      log sigma            what it says
+    =====================  ===================  ==========  ===================  =============================
+    rate (logit)           N(0, 1.5)            N(0, 1)     N(log 1, 0.7)        a subject's rate: near
+    uniform weight (log)           N(log 3, 1.5)        N(0, 1)     N(log 0.7, 0.7)      95 % between 0.16 and
+    57 further factor (log)   N(0, 1)              N(0, 1)     N(log 0.5, 0.7)      such as loss aversion:
+    near 1 signed weight          N(0, 2.5)            N(0, 1.5)   N(log 1, 0.7)        of choices, of columns
+    ... of an outcome      N(0, 5)              N(0, 2.5)   N(log 2, 0.7)        twice that
+    bias                   N(0, 1)              N(0, 1)     N(log 0.7, 0.7)      odds between arms up to 7
+    lapse (logit)          N(-3, 1)             N(0, 1)     N(log 1, 0.7)        95 % between 0.7 % and 26 %
+    start                  N(1/2, 1/2)          N(0, 1/4)   N(log 1/4, 0.7)      for a signal in [0, 1]
+    =====================  ===================  ==========  ===================  =============================
+
+    A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. Weights
+    of regressors, and of channels that remember a column of the user's, are per unit of the column; their
+    numbers follow its size.
+
+    Parameters
+    ----------
+    model : Model
+    data : Dataset
+        Behaviour; the choices aren't looked at.
+    formula : str or mapping of str to str, optional
+        Parameter name -> right-hand side (``{"alpha": "1 + age_group"}``); a bare string holds for all.
+
+    Returns
+    -------
+    Prior
+
+    Raises
+    ------
+    ValueError
+        If the formula asks for what the behaviour doesn't have.
+
+    Examples
+    --------
+    >>> import hierrl as hr, pandas as pd
+    >>> df = pd.DataFrame({"subject": 1, "choice": [0, 1, 1, 0], "reward": [1, 0, 1, 1]})
+    >>> prior = hr.weak_prior(hr.model("rw"), hr.behaviour(df))
+    >>> prior.table[["parameter", "coefficient", "loc", "scale", "low", "high"]].round(2)
+      parameter coefficient   loc  scale   low   high
+    0     alpha   Intercept  0.00    1.5  0.05   0.95
+    1     alpha              0.00    0.7  0.25   3.94
+    2      beta   Intercept  1.10    1.5  0.16  56.74
+    3      beta             -0.36    0.7  0.18   2.76
+    """
+    designs = design_matrices(model, data, formula)
+    scale = reward_scale_of(data)
+    terms = [
+        term
+        for label, parameter, _ in model.scalars(list(data["arm"].values))
+        for term in _terms(
+            label, parameter, designs[label], scales_of(parameter, model, data, reward_scale=scale)
+        )
+    ]
+    return Prior("weak", by_parameter(model, formula), tuple(terms), scale)
+
+
+def _terms(label: str, parameter: Parameter, design: DesignMatrix, scales: Scales) -> list[PriorTerm]:
+    shared: dict[str, Any] = {
+        "parameter": label,
+        "link": parameter.link,
+        "unit": parameter.unit,
+        "source": "weak",
+    }
+    terms = [
+        PriorTerm(
+            role=MU,
+            coefficient=name,
+            loc=scales.loc if is_level else 0.0,
+            scale=scales.scale if is_level else float(scales.slope / size),
+            is_level=is_level,
+            **shared,
+        )
+        for name, is_level, size in zip(design.names, design.is_level, design.sizes, strict=True)
+    ]
+    spread = PriorTerm(
+        role=LOG_SIGMA,
+        coefficient="",
+        loc=float(scales.log_sigma),
+        scale=scales.log_sigma_scale,
+        is_level=False,
+        **shared,
+    )
+    return [*terms, spread]
+
+
+def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_scale: float) -> Scales:
+    """The weak prior of one parameter, for the scaled signal."""
+    if parameter.kind == "start":
+        return _start(parameter, model, data, reward_scale)
+    if parameter.kind != "weight":
+        return {"rate": RATE, "lapse": LAPSE, "bias": BIAS}[parameter.kind]
+    first = [c for c in model.channels if Weight.parse(c.weight).names[0] == parameter.name]
+    if parameter.link == "log":
+        if not first:
+            return FACTOR
+        return WEIGHT.shifted(-float(np.log(_signal_size(first[0].signal, data))))
+    if parameter.unit != 0:
+        return SIGNED_OUTCOME_WEIGHT
+    column = (
+        first[0].signal if first else next(r.column for r in model.regressors if r.weight == parameter.name)
+    )
+    return SIGNED_WEIGHT.times(1 / _signal_size(column, data))
+
+
+def _signal_size(signal: str, data: xr.Dataset) -> float:
+    """Largest absolute value of a user's column; 1 for choices, and for outcomes, which are scaled "
+    "already."""
+    if signal == "choice" or signal in OUTCOME_SIGNALS:
+        return 1.0
+    values = np.abs(np.asarray(data[signal].values, dtype=np.float64))
+    largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
+    return largest if largest > 0 else 1.0
+
+
+def _start(parameter: Parameter, model: Model, data: xr.Dataset, reward_scale: float) -> Scales:
+    """Around the middle of the smallest and largest signal (or of the user's bounds)."""
+    low, high = parameter.lower, parameter.upper
+    if low is None or high is None:
+        uses = [c for c, channel in enumerate(model.channels) if channel.start == parameter.name]
+        ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    in_units = START.times(high - low)
+    return Scales(low + in_units.loc, in_units.scale, in_units.slope, in_units.log_sigma)
