@@ -33,7 +33,7 @@ def show(settings: Settings, folder: Folder, page: Page) -> None:
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
     _recovery(run)
-    page.files(run.files)
+    page.files(folder.path, run.files)
     page.title("Your own data")
     page.command('hierrl fit your.csv --formula "alpha ~ 1 + group"')
 

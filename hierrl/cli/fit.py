@@ -98,7 +98,7 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
         page.title("Models side by side", "by maximum likelihood; lower AIC and BIC are better")
         page.table(table)
     if files := [entry for run in runs for entry in run.files]:
-        page.files(files)
+        page.files(folder.path, files)
     for run in runs:
         if run.failure is not None:
             raise run.failure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +58,10 @@ class Page:
     def stage(self, name: str, seconds: float, verdict: Verdict, heard: Iterable[str] = ()) -> None:
         """What became of an estimator."""
         self.title(name, f"{seconds:.1f} s")
-        for i, sentence in enumerate((*verdict.sentences, *heard)):
-            self.say(sentence, mark=MARKS[verdict.level] if i == 0 else " ")
+        for i, (level, sentence) in enumerate(verdict.remarks):
+            self.say(sentence, mark=MARKS[level] if i == 0 or level != "good" else " ")
+        for sentence in heard:
+            self.say(sentence, mark=MARKS["mind"])
 
     def table(self, table: pd.DataFrame, *, caption: str = "") -> None:
         """A short table: text to the left, numbers to the right with three digits."""
@@ -75,10 +79,10 @@ class Page:
         """A line to type."""
         self.console.print(f"\n  [bold green]{escape(line)}[/]\n", soft_wrap=True)
 
-    def files(self, entries: Sequence[tuple[Path, str]]) -> None:
+    def files(self, folder: Path, entries: Sequence[tuple[Path, str]]) -> None:
         """Where things are, and what they are."""
-        self.title("Written", "")
-        self._pairs([(str(path), text) for path, text in entries])
+        self.title("Written", f"to {folder}{os.sep}")
+        self._pairs([(str(path.relative_to(folder)), text) for path, text in entries])
 
     def _pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         grid = Table.grid(padding=(0, 2))
@@ -95,6 +99,8 @@ def number(value: Any) -> str:
         return value or ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{value:,}"
     if value != value:
         return "-"
     if float(value).is_integer() and abs(value) >= 10:

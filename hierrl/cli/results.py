@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 from hierrl.cli.inputs import covariates_in
 from hierrl.cli.options import Estimator
+from hierrl.cli.pages import MARKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hierrl.cli.run import Run
+
+IN_SAMPLE = (
+    "These scores are of the very choices that were fitted, which rewards overfitting: --last 0.25 fits again "
+    "without the last quarter of each session and scores that."
+)
 
 
 def write_results(run: Run, *, last: float | None = None) -> None:
@@ -75,12 +81,13 @@ def _comparison(run: Run, *, last: float | None) -> None:
     run.wrote(
         run.folder.save_table("comparison", comparison.table.reset_index()), "the estimators side by side"
     )
-    heading, *_, reading = str(comparison).splitlines()
-    run.page.title("Estimators side by side", heading)
     shown = comparison.table.reset_index()
     score = "held_out" if comparison.held_out else "in_sample"
+    run.page.title("Estimators side by side", "log score of the choices, in nats; higher is better")
     run.page.table(shown[["estimator", score, "probability", "difference", "difference_se", "seconds"]])
-    run.page.say(reading)
+    run.page.say(str(comparison).splitlines()[0])
+    if not comparison.held_out:
+        run.page.say(IN_SAMPLE, mark=MARKS["mind"])
 
 
 def _pictures(run: Run) -> None:

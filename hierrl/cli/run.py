@@ -88,9 +88,7 @@ class Run:
 
     def _prepare(self) -> None:
         started = perf_counter()
-        with self.page.console.status(
-            "Preparing (on the first run the model is compiled: a minute or two)"
-        ):
+        with self.page.console.status("Preparing (on the first run the model is compiled: a minute or two)"):
             with suppress(Exception):  # if something is wrong, the fit itself will say so
                 compile_kernels(self.task)
         seconds = perf_counter() - started

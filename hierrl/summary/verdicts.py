@@ -11,10 +11,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.convex import CERTIFIED
-from hierrl.fits import settings_of
+from hierrl.fits import problem_of, settings_of, theta_of
 
 Level = Literal["good", "mind", "bad"]
 
+MANY_HELD = 0.25
+"""Share of subjects with an estimate on a bound from which on the model itself is in doubt."""
 SHOWN = 3
 """So many subjects are named; more are counted."""
 
@@ -25,7 +27,8 @@ class Verdict:
 
     level: Level
     """``good`` = use it; ``mind`` = usable, read the sentences; ``bad`` = don't use it as it is."""
-    sentences: tuple[str, ...]
+    remarks: tuple[tuple[Level, str], ...]
+    """Sentences, each with its own level."""
 
 
 def verdict_of(fit: xr.DataTree) -> Verdict:
@@ -40,10 +43,9 @@ def verdict_of(fit: xr.DataTree) -> Verdict:
     -------
     Verdict
     """
-    judged = list(_of_posterior(fit) if settings_of(fit)["estimator"] == "posterior" else _of_points(fit))
-    levels = [level for level, _ in judged]
-    worst: Level = "bad" if "bad" in levels else "mind" if "mind" in levels else "good"
-    return Verdict(worst, tuple(sentence for _, sentence in judged))
+    remarks = tuple(_of_posterior(fit) if settings_of(fit)["estimator"] == "posterior" else _of_points(fit))
+    levels = {level for level, _ in remarks}
+    return Verdict("bad" if "bad" in levels else "mind" if "mind" in levels else "good", remarks)
 
 
 Judged = Iterator[tuple[Level, str]]
@@ -63,9 +65,8 @@ def _of_points(fit: xr.DataTree) -> Judged:
     else:
         yield "good", f"All {n:,} subjects converged." if n > 1 else "The subject converged."
     yield "good", _certificate(stats)
-    edge = _on_bounds(stats)
-    if edge and settings_of(fit)["estimator"] == "mle":
-        yield "good", edge
+    if settings_of(fit)["estimator"] == "mle":
+        yield from _on_bounds(fit)
 
 
 def _certificate(stats: xr.Dataset) -> str:
@@ -73,22 +74,39 @@ def _certificate(stats: xr.Dataset) -> str:
     known = np.isfinite(gap)
     if not known.any():
         return stats["bound"].attrs.get("reason", "There is no bound for this model.")
-    proven = int((gap[known] <= CERTIFIED).sum())
-    if proven == known.sum():
+    proven = gap <= CERTIFIED
+    if proven.all():
         return "The bound proves for every one that no parameter values fit better."
-    room = gap[known & ~(gap <= CERTIFIED)]
-    rest = f"for the others it leaves room for {np.median(room):.2g} nats (median), at most {room.max():.2g}"
-    return f"For {proven:,} of {gap.size:,} the bound proves that no parameter values fit better; {rest}."
+    room = gap[known & ~proven]
+    left = f"leaves room for {np.median(room):.2g} nats (median), at most {room.max():.2g}"
+    if not proven.any():
+        return f"The bound is no proof that nothing fits better: it {left}."
+    return (
+        f"For {proven.sum():,} of {gap.size:,} the bound proves that no parameter values fit better; "
+        f"for the others it {left}."
+    )
 
 
-def _on_bounds(stats: xr.Dataset) -> str:
-    held = stats["at_bound"].transpose("parameter", "subject").values.astype(bool)
+def _on_bounds(fit: xr.DataTree) -> Judged:
+    problem = problem_of(fit)
+    theta, held = theta_of(fit, problem)[0, 0], fit["fit_stats"]["at_bound"].values.astype(bool)
+    low = held & (theta < (problem.lower + problem.upper) / 2)
     counts = [
-        f"{label} ({flags.sum():,})"
-        for label, flags in zip(stats["parameter"].values, held, strict=True)
-        if flags.any()
+        f"{label} ({', '.join(f'{n:,} at the {end}' for n, end in ((below, 'lower'), (above, 'upper')) if n)})"
+        for label, below, above in zip(
+            problem.labels, low.sum(axis=0), (held & ~low).sum(axis=0), strict=True
+        )
+        if below or above
     ]
-    return f"Estimates on a bound, as happens with few trials: {', '.join(counts)}." if counts else ""
+    if counts:
+        yield "good", f"Estimates on a bound: {', '.join(counts)}."
+    for label, share in zip(problem.labels, held.mean(axis=0), strict=True):
+        if share > MANY_HELD:
+            yield (
+                "mind",
+                f"{label} is on a bound for {share:.0%} of the subjects: the data say little about it, or the "
+                "model doesn't suit them.",
+            )
 
 
 def _of_posterior(fit: xr.DataTree) -> Judged:
