@@ -12,11 +12,12 @@ import xarray as xr
 
 from hierrl.compare.checks import checked
 from hierrl.compare.comparison import Comparison
-from hierrl.compare.estimates import EVERYBODY, membership, population_estimates, subject_estimates
+from hierrl.compare.estimates import membership, population_estimates, subject_estimates
 from hierrl.compare.refit import Resources, refit_all
 from hierrl.compare.scores import chance_scores, trial_scores
 from hierrl.data import split
 from hierrl.fits import data_of, problem_of, settings_of
+from hierrl.formulas.design import EVERYBODY
 
 FloatArray = npt.NDArray[np.float64]
 Fits = Mapping[str, xr.DataTree]

@@ -5,24 +5,31 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from scipy.special import logsumexp
 
 from hierrl.fits import problem_of, theta_of
 
 FloatArray = npt.NDArray[np.float64]
 
+CHUNK = 2**26
+"""Bytes of log-probabilities (draws by trials) that are held at once."""
+
 
 def trial_scores(fit: xr.DataTree, data: xr.Dataset) -> FloatArray:
     r"""Log predictive density (n,) of each scored choice of `data`, NaN elsewhere.
 
-    For draws :math:`\theta^{(1)} \dots \theta^{(D)}` it is :math:`\log \frac{1}{D} \sum_d P(c_t \mid
-    \theta^{(d)}, h_t)`, where :math:`h_t` is what was chosen and earned before trial t; a point fit is a
-    single draw. Draws are taken one at a time, so that memory does not grow with their number."""
+    For draws :math:`\theta^{(1)} \dots \theta^{(D)}` it is
+    :math:`\log \frac{1}{D} \sum_d P(c_t \mid \theta^{(d)}, h_t)`, where :math:`h_t` is what was chosen and earned
+    before trial t; a point fit is a single draw. Memory does not grow with the number of draws.
+    """
     problem = problem_of(fit, data)
     draws = theta_of(fit, problem).reshape(-1, problem.n_subjects, problem.n_parameters)
     scored = problem.trials.scored
-    total = problem.trial_loglik(draws[0])[scored]
-    for theta in draws[1:]:
-        np.logaddexp(total, problem.trial_loglik(theta)[scored], out=total)
+    total = np.full(scored.sum(), -np.inf)
+    step = max(1, CHUNK // (8 * problem.n_trials))
+    for first in range(0, len(draws), step):
+        loglik = problem.draws_loglik(draws[first : first + step])[:, scored]
+        np.logaddexp(total, logsumexp(loglik, axis=0), out=total)
     scores = np.full(problem.n_trials, np.nan)
     scores[scored] = total - np.log(len(draws))
     return scores
