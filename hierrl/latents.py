@@ -13,6 +13,7 @@ import xarray as xr
 from hierrl.data import check_behaviour
 from hierrl.fits import check_fit, data_of, model_of, problem_of
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.trials import column_of
 from hierrl.models.channels import Channel
 from hierrl.models.values import Values, gather
 
@@ -266,7 +267,9 @@ def _outcome(channel: Channel, data: xr.Dataset) -> FloatArray:
     """(n,) what the chosen arm learned from, NaN where it did not or has no prediction error."""
     if channel.signal == "forgone" or channel.update == "accumulate":
         return np.full(data.sizes["trial"], np.nan)
-    return data[channel.signal].values.astype(np.float64)
+    return column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(
+        np.float64
+    )
 
 
 def _stacked(every: Iterator[tuple[FloatArray, ...]], lead: tuple[int, int]) -> list[FloatArray]:

@@ -242,6 +242,13 @@ def test_covariates_are_kept_by_subject():
     check_behaviour(data)
 
 
+def test_covariates_may_be_regressors_of_the_model():
+    model = hr.Model(channels=(), regressors=(hr.Regressor("age"),))
+    ages = {"age": [5.0, -5.0]}
+    data = hr.simulate(model, TASKS["fixed"], {"weight_age": 10.0}, covariates=ages, random_seed=1)
+    np.testing.assert_array_equal(data["choice"], (data["trial_subject"] == 1).astype(int))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -111,7 +111,7 @@ def _signal(channel: Channel, data: xr.Dataset, reward_scale: float) -> npt.NDAr
     # A channel of forgone rewards reads the column by arm; that a choice was made is all it needs here.
     if channel.signal == "forgone":
         return np.where(choice >= 0, 0.0, np.nan)
-    values = _column(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(float)
+    values = column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(float)
     if values.ndim != 1:
         raise ValueError(
             f"The signal {channel.signal!r} must have one value per trial; found dims {data[channel.signal].dims}."
@@ -123,7 +123,7 @@ def _forgone(model: Model, data: xr.Dataset, reward_scale: float) -> npt.NDArray
     if not any(c.unchosen == "forgone" or c.signal == "forgone" for c in model.channels):
         return np.zeros((0, data.sizes["arm"]))
     values = (
-        _column(data, "forgone", "A channel that learns from forgone rewards")
+        column_of(data, "forgone", "A channel that learns from forgone rewards")
         .transpose("trial", "arm")
         .values
     )
@@ -141,7 +141,7 @@ def _regressors(model: Model, data: xr.Dataset) -> npt.NDArray[np.float64]:
     if not model.regressors:
         return np.zeros((0, m, 0))
     columns = [
-        _regressor(_column(data, r.column, f"The regressor {r.column!r}"), m) for r in model.regressors
+        _regressor(column_of(data, r.column, f"The regressor {r.column!r}"), m) for r in model.regressors
     ]
     return np.ascontiguousarray(np.stack(columns).transpose(0, 2, 1))
 
@@ -165,11 +165,12 @@ def _regressor(column: xr.DataArray, n_arms: int) -> npt.NDArray[np.float64]:
 def _context(channel: Channel, data: xr.Dataset) -> npt.NDArray[np.int64]:
     if channel.context is None:
         return np.zeros(data.sizes["trial"], dtype=np.int64)
-    column = _column(data, channel.context, f"The channel with context={channel.context!r}")
+    column = column_of(data, channel.context, f"The channel with context={channel.context!r}")
     return np.unique(column.values, return_inverse=True)[1].astype(np.int64)
 
 
-def _column(data: xr.Dataset, name: str, who: str) -> xr.DataArray:
+def column_of(data: xr.Dataset, name: str, who: str) -> xr.DataArray:
+    """A variable of the behaviour by trial, which `who` asks for."""
     if name in data and data[name].dims == ("subject",):
         # A covariate that happens to be constant within subjects: the same value on all of their trials.
         return data[name].isel(subject=xr.DataArray(subject_index(data), dims="trial")).drop_vars("subject")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,11 +85,13 @@ def simulate(
     )
     schedule = task.schedule(_n_subjects(model, task, parameters, n_subjects, by_subject), rng)
     frame = _with_covariates(_with_labels(schedule.frame, task, parameters), by_subject)
+    schedule = replace(schedule, frame=frame)
     _check_columns(model, schedule)
     subjects, arms = frame["subject"].values.tolist(), frame["arm"].values.tolist()
     theta = np.ascontiguousarray(gather(model, parameters, subjects=subjects, arms=arms))
-    choice, place = play_schedule(model, schedule, theta, rng.random(frame.sizes["trial"]))
-    data = behaviour_of(model, schedule, frame, choice, place)
+    data = behaviour_of(
+        model, schedule, *play_schedule(model, schedule, theta, rng.random(frame.sizes["trial"]))
+    )
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
     seed = int(random_seed) if isinstance(random_seed, int | np.integer) else None
     record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed}

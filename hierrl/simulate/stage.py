@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl.kernels.simulate import Stage, play
 from hierrl.kernels.tables import build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
-from hierrl.kernels.trials import build_trials, n_contexts
+from hierrl.kernels.trials import build_trials, column_of, n_contexts
 from hierrl.models.model import Model
 from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
 
@@ -61,7 +61,8 @@ def _stage(model: Model, schedule: Schedule, uniform: FloatArray) -> Stage:
     by_signal = {**_parts(schedule), "choice": np.ones((n, m)), "forgone": np.zeros((n, m))}
     for channel in model.channels:
         if channel.signal not in by_signal:
-            column = schedule.frame[channel.signal].values.astype(np.float64)
+            who = f"The channel with signal={channel.signal!r}"
+            column = column_of(schedule.frame, channel.signal, who).values.astype(np.float64)
             by_signal[channel.signal] = np.broadcast_to(column[:, None], (n, m))
     offered = [by_signal[channel.signal].T for channel in model.channels]
     return Stage(
@@ -85,10 +86,9 @@ def _forgone(schedule: Schedule) -> FloatArray:
     return np.where(schedule.frame["available"].values, schedule.reward, np.nan)
 
 
-def behaviour_of(
-    model: Model, schedule: Schedule, frame: xr.Dataset, choice: IntArray, place: IntArray
-) -> xr.Dataset:
-    """Behaviour from choices and places."""
+def behaviour_of(model: Model, schedule: Schedule, choice: IntArray, place: IntArray) -> xr.Dataset:
+    """Behaviour from choices (n,) and the places (n, m) that arms had."""
+    frame = schedule.frame
     n, row, chosen = choice.size, np.arange(choice.size), choice >= 0
     paid = {k: np.where(chosen, v[row, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
     signals = {channel.signal for channel in model.channels}
