@@ -135,7 +135,7 @@ class _Search:
         informed = {r: members for r, members in self.groups.items() if self.informed(members)}
         for rates, members in informed.items():
             self.settle(rates, members, alone=True)
-        for _ in range(SWEEPS if len(informed) > 1 else 1):
+        for _ in range(SWEEPS if len(informed) > 1 else 0):
             before = dict(self.rate)
             for rates, members in informed.items():
                 self.settle(rates, members, alone=False)
