@@ -239,11 +239,16 @@ def test_a_column_that_the_model_needs_and_the_data_lack_is_named(model, message
 
 def test_a_covariate_by_subject_is_as_good_as_the_same_column_by_trial():
     data = random_behaviour(4, 30, rich=True)
-    row = {"subject": xr.DataArray(data.indexes["subject"].get_indexer(data["trial_subject"]), dims="trial")}
+    row = {
+        "subject": xr.DataArray(
+            data.indexes["subject"].get_indexer(data["trial_subject"].values), dims="trial"
+        )
+    }
     spread = data.assign({name: data[name].isel(row).drop_vars("subject") for name in ("group", "age")})
     assert spread["age"].dims == ("trial",)
     model = hr.Model(
-        channels=(hr.Channel("age"), hr.Channel(context="group")), regressors=(hr.Regressor("age"),)
+        channels=(hr.Channel("age", weight="w"), hr.Channel(context="group")),
+        regressors=(hr.Regressor("age"),),
     )
     theta = random_theta(prepare(model, data)) / 50
     np.testing.assert_array_equal(prepare(model, data).loglik(theta), prepare(model, spread).loglik(theta))
