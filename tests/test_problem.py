@@ -205,6 +205,10 @@ def test_parameters_of_the_wrong_shape_are_refused_with_their_names():
         ValueError, match=r"\(subjects, parameters\) = \(3, 2\) for alpha, beta; found \(2, 2\)"
     ):
         problem.loglik(np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"for alpha, beta; found \(2, 2\)"):
+        problem.draws_loglik(np.ones((5, 2, 2)))
+    with pytest.raises(ValueError, match=r"for alpha, beta; found \(1, 3, 2\)"):
+        problem.draws_loglik(np.ones((3, 2)))
 
 
 @pytest.mark.parametrize(

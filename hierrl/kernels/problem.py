@@ -127,6 +127,7 @@ class Problem:
     def draws_loglik(self, theta: npt.ArrayLike) -> FloatArray:
         """Log-probability (D, n) of each scored choice at many draws, theta (D, S, P); NaN elsewhere."""
         draws = np.ascontiguousarray(theta, dtype=np.float64)
+        self._checked(draws[0] if draws.ndim == 3 else draws[None])
         loglik = np.empty((draws.shape[0], self.n_trials))
 
         def work(subjects: IndexArray) -> None:
