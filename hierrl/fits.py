@@ -1,10 +1,9 @@
 """What a fit is: an ``xarray.DataTree`` in ArviZ's schema that carries its model, data and settings.
 
 Groups: ``posterior`` (parameters in raw reward units; a point fit has one chain and one draw), ``fit_stats``
-(by subject),
-``observed_data`` and ``constant_data`` (the behaviour), and what an estimator adds (``relaxation``,
-``population``,
-``sample_stats``). Root attributes hold the model, the settings and the versions as JSON.
+(by subject), ``observed_data`` and ``constant_data`` (the behaviour), and what an estimator adds
+(``relaxation``, ``population``, ``sample_stats``). Root attributes hold the model, the settings and the
+versions as JSON.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ DESCRIPTIONS = {
     "bound": ("upper bound on the log-likelihood at every parameter value within bounds", "nats"),
     "gap": ("bound minus loglik", "nats"),
     "converged": ("the estimator reached its tolerance", ""),
+    "nodes": ("parts of the box of rates that were bounded for the proof", ""),
     "certified": ("the bound proves the optimum to the asked tolerance", ""),
     "seconds": ("time spent on the subject", "s"),
     "se": ("standard error on the link scale from the observed information; NaN where it is singular", ""),

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.convex import CERTIFIED, fit_convex
+from hierrl.convex.branch import Proof, prove
+from hierrl.convex.hull import lay_out
 from hierrl.convex.recovery import concave_scalars
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, theta_of, warn_of_failures
@@ -32,16 +34,16 @@ def fit_mle(
     data: xr.Dataset,
     *,
     start: xr.DataTree | None = None,
+    certify: float | None = None,
+    budget: float = 10.0,
     cores: int | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
     r"""Maximum likelihood for every subject, from the convex estimate.
 
     A box-constrained Newton method with exact second derivatives climbs from the convex estimate, from its
-    atoms, and
-    from a few spread rates whose weights are first solved for; the best point is kept. Where the convex bound
-    meets it
-    (``certified``), no parameter value within bounds fits better.
+    atoms, and from a few spread rates whose weights are first solved for; the best point is kept. Where the
+    convex bound meets it (``certified``), no parameter value within bounds fits better.
 
     Parameters
     ----------
@@ -51,8 +53,12 @@ def fit_mle(
         Behaviour from `behaviour`.
     start : DataTree, optional
         A fit of the same model to the same subjects. Without one, or where it has no bound for these data,
-        the hull
-        relaxation runs first.
+        the hull relaxation runs first.
+    certify : float, optional
+        Prove by branch and bound over the rates that no parameter value within bounds is better by more than so many
+        nats, and find it if there is one. Without, the bound is that of the relaxation.
+    budget : float
+        Seconds for each subject's proof; where it runs out, ``gap`` says how far it got.
     cores : int, optional
         Threads; all cores if not given.
     progress : bool
@@ -62,17 +68,15 @@ def fit_mle(
     -------
     DataTree
         ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units;
-        ``fit_stats``
-        with ``loglik``, ``bound``, ``gap`` (nats), ``certified``, and by (subject, parameter) ``se``
-        (standard error on
-        the link scale, from the observed information of the parameters that are not on a bound; NaN where it
-        is
-        singular) and ``at_bound``.
+        ``fit_stats`` with ``loglik``, ``bound``, ``gap`` (nats), ``certified``, and by (subject, parameter)
+        ``se`` (standard error on the link scale, from the observed information of the parameters that are not
+        on a bound; NaN where it is singular) and ``at_bound``.
 
     Raises
     ------
     TypeError, ValueError
-        If the data are not a behaviour Dataset, or `start` is no fit of this model to these subjects.
+        If the data are not a behaviour Dataset, `start` is no fit of this model to these subjects, or `certify` is
+        asked of a model that the relaxation does not contain.
 
     Examples
     --------
@@ -84,41 +88,76 @@ def fit_mle(
     True
     """
     check_behaviour(data)
+    _check_certify(model, certify)
     started = perf_counter()
     problem = prepare(model, data)
     convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
+    best = _climb(problem, convex, start, cores=cores, progress=progress)
+    known = Proof(best.theta, best.loglik, convex["fit_stats"]["bound"].values, *_untried(problem))
+    proof = known
+    if certify is not None:
+        proof = prove(
+            problem, lay_out(problem), known, tolerance=certify, budget=budget, cores=cores, progress=progress
+        )
+    gap = proof.bound - proof.loglik
+    tolerance = CERTIFIED if certify is None else certify
+    own = convex["fit_stats"]["seconds"].values if convex is not start else 0.0
+    fit = build_fit(
+        problem,
+        data,
+        proof.theta,
+        stats={
+            "loglik": proof.loglik,
+            "bound": proof.bound,
+            "gap": gap,
+            "converged": best.converged,
+            "certified": gap <= tolerance,
+            "nodes": proof.nodes,
+            "status": statuses(problem, _outcome(best, gap <= tolerance, gap, certify), proof.theta),
+            "seconds": best.seconds + proof.seconds + own,
+            "se": standard_errors(problem, proof.theta),
+            "at_bound": at_bound(problem, proof.theta),
+        },
+        settings={
+            "estimator": "mle",
+            "certify": certify,
+            "budget": budget,
+            "started": "convex" if start is None else "start",
+            "seconds": perf_counter() - started,
+        },
+    )
+    if model.supports.reasons:
+        fit["fit_stats"]["bound"].attrs["reason"] = " ".join(model.supports.reasons)
+    warn_of_failures(fit)
+    return fit
+
+
+def _check_certify(model: Model, certify: float | None) -> None:
+    if certify is None:
+        return
+    if not certify > 0:
+        raise ValueError(f"certify is a tolerance in nats above 0; found {certify}. 1e-3 is a good one.")
+    if not model.supports.bound:
+        raise ValueError(
+            f"This model's maximum can't be certified: {' '.join(model.supports.reasons)} "
+            "Fit without certify=, or the model without that part."
+        )
+
+
+def _climb(
+    problem: Problem, convex: xr.DataTree, start: xr.DataTree | None, *, cores: int | None, progress: bool
+) -> Maximum:
+    """The best of the climbs from the convex fit, `start` if it is another one, and spread rates."""
     candidates = [theta_of(convex, problem)[0, 0]]
     if start is not None and start is not convex:
         candidates.append(_start_values(problem, start))
     starts = _starts(problem, candidates, cores=cores)
-    best = maximise(problem, starts, cores=cores, progress=progress, description="Maximum likelihood")
-    stats = convex["fit_stats"]
-    bound = stats["bound"].values.copy()
-    fit = build_fit(
-        problem,
-        data,
-        best.theta,
-        stats={
-            "loglik": best.loglik,
-            "bound": bound,
-            "gap": bound - best.loglik,
-            "converged": best.converged,
-            "certified": bound - best.loglik <= CERTIFIED,
-            "status": statuses(problem, _outcome(best, bound), best.theta),
-            "seconds": best.seconds + (stats["seconds"].values if convex is not start else 0.0),
-            "se": standard_errors(problem, best.theta),
-            "at_bound": at_bound(problem, best.theta),
-        },
-        settings={
-            "estimator": "mle",
-            "seconds": perf_counter() - started,
-            "started": "convex" if start is None else "start",
-        },
-    )
-    if "reason" in stats["bound"].attrs:
-        fit["fit_stats"]["bound"].attrs["reason"] = stats["bound"].attrs["reason"]
-    warn_of_failures(fit)
-    return fit
+    return maximise(problem, starts, cores=cores, progress=progress, description="Maximum likelihood")
+
+
+def _untried(problem: Problem) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Nodes and seconds before any proof."""
+    return np.zeros(problem.n_subjects, dtype=np.int64), np.zeros(problem.n_subjects)
 
 
 def standard_errors(problem: Problem, theta: FloatArray) -> FloatArray:
@@ -203,15 +242,19 @@ def _starts(problem: Problem, candidates: list[FloatArray], *, cores: int | None
     return np.stack([*candidates, *spread], axis=1)
 
 
-def _outcome(best: Maximum, bound: FloatArray) -> list[str]:
+def _outcome(
+    best: Maximum, certified: npt.NDArray[np.bool_], gap: FloatArray, certify: float | None
+) -> list[str]:
     sentences = []
-    for done, converged, gap in zip(best.done, best.converged, bound - best.loglik, strict=True):
+    for done, converged, proven, left in zip(best.done, best.converged, certified, gap, strict=True):
         if not done:
             sentences.append("Not fitted: interrupted.")
+        elif proven:
+            sentences.append("Proven optimal: the bound is met.")
+        elif certify is not None:
+            sentences.append(f"Converged; the proof stopped at a gap of {left:.3g} nats (raise budget=).")
         elif not converged:
             sentences.append("The optimiser stopped before its tolerance was met.")
-        elif gap <= CERTIFIED:
-            sentences.append("Proven optimal: the bound is met.")
         else:
             sentences.append("Converged.")
     return sentences

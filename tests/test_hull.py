@@ -34,7 +34,8 @@ MODELS = {
     "accumulating": hr.Model(
         channels=(hr.Channel(update="accumulate", unchosen="decay"),), bounds={"beta": (0, 3)}
     ),
-    "fixed decay": hr.Model(channels=(hr.Channel(unchosen="mirror"),), bias=True),
+    "own fixed decay": hr.Model(channels=(hr.Channel(unchosen="decay", decay=0.1),)),
+    "mirror": hr.Model(channels=(hr.Channel(unchosen="mirror"),), bias=True),
 }
 
 

@@ -150,3 +150,36 @@ def test_an_interrupt_keeps_what_is_done():
     outcome = over_subjects(work, np.ones(40), cores=2)
     assert not outcome.done[-1]
     np.testing.assert_array_equal(outcome.done, finished)
+
+
+@pytest.mark.parametrize("name", ["rw", "forgetting_q", "subvalue"])
+def test_certified_maxima_are_proven_to_the_tolerance_asked_for(study, name):
+    model = hr.model(name)
+    plain = hr.fit_mle(model, study, progress=False)
+    proven = hr.fit_mle(model, study, certify=1e-3, progress=False)
+    gap = proven["fit_stats"]["gap"].values
+    assert proven["fit_stats"]["certified"].all()
+    assert (gap <= 1e-3).all() and (gap >= -1e-7).all()
+    assert (proven["fit_stats"]["loglik"].values >= plain["fit_stats"]["loglik"].values - 1e-9).all()
+    assert (proven["fit_stats"]["bound"].values <= plain["fit_stats"]["bound"].values + 1e-9).all()
+    problem = prepare(model, study)
+    rng = np.random.default_rng(0)
+    share = rng.uniform(size=(problem.n_subjects, 40, problem.n_parameters)) ** 2
+    climbed = maximise(problem, problem.lower + share * (problem.upper - problem.lower))
+    assert (climbed.loglik <= proven["fit_stats"]["bound"].values + 1e-7).all()
+
+
+def test_a_proof_that_runs_out_of_budget_says_where_it_stopped(study):
+    fit = hr.fit_mle(hr.model("subvalue"), study, certify=1e-6, budget=1e-9, progress=False)
+    open_ended = ~fit["fit_stats"]["certified"].values
+    assert open_ended.any()
+    assert all(
+        "the proof stopped at a gap of" in text for text in fit["fit_stats"]["status"].values[open_ended]
+    )
+
+
+def test_models_outside_the_hull_refuse_to_be_certified(study):
+    with pytest.raises(ValueError, match="can't be certified: The lapse is outside the softmax"):
+        hr.fit_mle(hr.model("rw", lapse=True), study, certify=1e-3, progress=False)
+    with pytest.raises(ValueError, match="certify is a tolerance in nats above 0; found -1"):
+        hr.fit_mle(hr.model("rw"), study, certify=-1, progress=False)

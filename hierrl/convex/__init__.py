@@ -52,8 +52,7 @@ def fit_convex(
         Behaviour from `behaviour`.
     relaxation : {"hull", "monotone"}
         ``"monotone"`` is the relaxation of Zhu et al. (2025), solved with CVXPY: free kernels that never
-        increase with
-        the lag. It is looser and slower; it shows the kernel without a model.
+        increase with the lag. It is looser and slower; it shows the kernel without a model.
     cores : int, optional
         Threads; all cores if not given.
     progress : bool
@@ -65,12 +64,9 @@ def fit_convex(
     -------
     DataTree
         ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units;
-        ``fit_stats``
-        with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit`` (trial, arm)
-        of the
-        relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation does not contain the
-        model;
-        ``fit["fit_stats"]["bound"].attrs["reason"]`` says why.
+        ``fit_stats`` with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit``
+        (trial, arm) of the relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation
+        does not contain the model; ``fit["fit_stats"]["bound"].attrs["reason"]`` says why.
 
     Raises
     ------

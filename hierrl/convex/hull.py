@@ -2,10 +2,8 @@
 subject.
 
 `lay_out` turns a model's channels into *groups* of paths (see `solver.py`) and says in sentences where the
-hull does not
-contain the model, so that there is no bound. `solve_hull` solves all subjects and, where weights of either
-sign make the
-relaxation loose, its sign cases.
+hull does not contain the model, so that there is no bound. `solve_hull` solves all subjects and, where
+weights of either sign make the relaxation loose, its sign cases.
 """
 
 from __future__ import annotations
@@ -139,12 +137,9 @@ class _Layouter:
         self.fixed: list[dict] = []
         self.linear: list[tuple[int, int, float, float]] = []
         self.linear_terms: list[Term] = []
-        self.reasons: dict[str, None] = {}
 
     def build(self) -> Hull:
         problem, tables = self.problem, self.problem.tables
-        if problem.model.lapse:
-            self.reasons["The lapse is outside the softmax, which the relaxation leaves out."] = None
         for arm in range(1, problem.arms.size):
             if tables.bias_value[arm] < problem.n_parameters:
                 self.add_linear(BIAS, arm, tables.bias_value[arm])
@@ -153,27 +148,24 @@ class _Layouter:
         for c, channel in enumerate(problem.model.channels):
             for arm in range(problem.arms.size) if channel.per_arm else [-1]:
                 self.add_channel(c, arm)
-        for path, (low, high, term) in ((f["group"], f["range"]) for f in self.fixed):
-            self.linear.append((FIXED_PATH, len(self.groups) + self.fixed_index(path), low, high))
+        for k, fixed in enumerate(self.fixed):
+            low, high, term = fixed["range"]
+            self.linear.append((FIXED_PATH, len(self.groups) + k, low, high))
             self.linear_terms.append(term)
         return Hull(
             self.layout(),
             tuple(self.terms),
             tuple(self.linear_terms),
             np.array(self.opposite, dtype=np.int64),
-            tuple(self.reasons),
+            problem.model.supports.reasons,
         )
-
-    def fixed_index(self, path: dict) -> int:
-        """Position of a path without a free rate."""
-        return [f["group"] for f in self.fixed].index(path)
 
     def add_linear(self, kind: int, which: int, scalar: int) -> None:
         self.linear.append((kind, which, self.problem.lower[scalar], self.problem.upper[scalar]))
         self.linear_terms.append(Term(weights=(int(scalar),)))
 
     def add_channel(self, c: int, arm: int) -> None:
-        problem, tables, channel = self.problem, self.problem.tables, self.problem.model.channels[c]
+        problem, tables = self.problem, self.problem.tables
         value = tables.value[c, max(arm, 0)]
         roles = [POSITIVE, NEGATIVE] + ([OWN_DECAY] if tables.unchosen[c] == UNCHOSEN_OWN_DECAY else [])
         free = np.zeros(N_ROLES + 1, dtype=bool)
@@ -182,12 +174,10 @@ class _Layouter:
             if value[role] >= problem.n_parameters:
                 shape[role] = tables.constants[value[role] - problem.n_parameters]
             elif role == START:
-                self.note_start(channel.start, value[role])
                 shape[role] = np.clip(0.0, problem.lower[value[role]], problem.upper[value[role]])
             else:
                 free[role] = True
         rates = tuple(dict.fromkeys(int(value[role]) for role in roles if free[role]))
-        self.note_rates(channel, rates, [role for role in roles if not free[role]], shape)
         path = {"channel": c, "arm": arm, "shape": shape, "free": free, "rates": rates}
         low, high, term = self.weight_range(c, arm, rates)
         if rates:
@@ -195,21 +185,6 @@ class _Layouter:
         else:
             self.fixed.append(
                 {"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)}
-            )
-
-    def note_start(self, name: str | float, scalar: int) -> None:
-        if self.problem.lower[scalar] < self.problem.upper[scalar]:
-            self.reasons[f"The start value {name!r} is free; the relaxation holds it at 0."] = None
-
-    def note_rates(self, channel, rates: tuple[int, ...], constant: list[int], shape: FloatArray) -> None:
-        labels = [self.problem.labels[k] for k in rates]
-        if len(rates) > 1:
-            self.reasons[f"The rates {' and '.join(labels)} are tied in the relaxation."] = None
-        elif rates and any(role in (POSITIVE, NEGATIVE) for role in constant):
-            self.reasons[f"A fixed rate beside {labels[0]} is ignored in the relaxation."] = None
-        elif not rates and shape[POSITIVE] != shape[NEGATIVE]:
-            self.reasons["A channel with two fixed rates is treated as if it had one in the relaxation."] = (
-                None
             )
 
     def weight_range(self, c: int, arm: int, rates: tuple[int, ...]) -> tuple[float, float, Term]:
@@ -256,70 +231,86 @@ class _Layouter:
         )
 
 
+class Nodes(NamedTuple):
+    """Tasks for the solver: a subject, the groups that take part, and the intervals their rates lie in."""
+
+    subject: IndexArray
+    """(N,)"""
+    active: npt.NDArray[np.bool_]
+    """(N, G)"""
+    box: FloatArray
+    """(N, 2, G): smallest and largest rate."""
+
+    def pick(self, which: npt.ArrayLike) -> Nodes:
+        """Some of the nodes."""
+        return Nodes(*(part[which] for part in self))
+
+    def without(self, group: IndexArray) -> Nodes:
+        """The nodes, each with one group left out."""
+        active = self.active.copy()
+        active[np.arange(group.size), group] = False
+        return self._replace(active=active)
+
+
+def joined(first: Nodes, second: Nodes) -> Nodes:
+    """The nodes of both."""
+    return Nodes(*(np.concatenate(parts) for parts in zip(first, second, strict=True)))
+
+
+def first_nodes(hull: Hull, subject: IndexArray) -> Nodes:
+    """All sign cases of each subject where they are few (mixtures are nearly always loose), else one with all."""
+    n_groups = hull.layout.n_groups
+    pairs = [g for g in range(n_groups) if hull.opposite[g] > g]
+    cases = [np.ones(n_groups, dtype=bool)]
+    if len(pairs) <= ENUMERATED_SIGNS:
+        for g in pairs:
+            cases = [case & (np.arange(n_groups) != out) for case in cases for out in (g, hull.opposite[g])]
+    active = np.repeat(np.array(cases, dtype=bool).reshape(len(cases), n_groups), subject.size, axis=0)
+    full = np.stack([hull.layout.rate_low[:n_groups], hull.layout.rate_high[:n_groups]])
+    return Nodes(np.tile(subject, len(cases)), active, np.tile(full, (active.shape[0], 1, 1)))
+
+
 def solve_hull(
     problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False
 ) -> Relaxation:
-    """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no
-    `reasons`.
+    """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no `reasons`.
 
-    With weights of either sign, sign cases are solved one by one where their mixture is loose. A node is a
-    task with the
-    signs of some channels fixed. The bound of a subject is the largest over its leaves; a node whose solution
-    mixes no
-    signs, or whose bound lies below the best solution without mixed signs, is a leaf. The best solution is
-    kept.
+    With weights of either sign, sign cases are solved one by one where their mixture is loose. The bound of a subject
+    is the largest over its leaves; a node whose solution mixes no signs, or whose bound lies below the best solution
+    without mixed signs, is a leaf. The best solution is kept.
     """
     n = problem.n_subjects
-    subject, active = _first_nodes(hull, n)
-    best, settled = None, np.zeros(n, dtype=bool)
-    incumbent, leaves, nodes, seconds = (
-        np.full(n, -np.inf),
-        np.full(n, -np.inf),
-        np.zeros(n, dtype=np.int64),
-        np.zeros(n),
-    )
-    done = np.ones(n, dtype=bool)
-    while subject.size:
-        wave = _solve_tasks(problem, hull, subject, active, cores=cores, progress=progress)
+    todo = first_nodes(hull, np.arange(n, dtype=np.int64))
+    best, settled, done = None, np.zeros(n, dtype=bool), np.ones(n, dtype=bool)
+    incumbent, leaves = np.full(n, -np.inf), np.full(n, -np.inf)
+    nodes, seconds = np.zeros(n, dtype=np.int64), np.zeros(n)
+    while todo.subject.size:
+        wave, subject = solve_tasks(problem, hull, todo, cores=cores, progress=progress), todo.subject
         np.add.at(nodes, subject, 1)
         np.add.at(seconds, subject, wave.seconds)
         np.logical_and.at(done, subject, wave.done)
-        mixed = _mixed_group(hull, wave, active)
+        mixed = mixed_group(hull, wave, todo.active)
         pure = mixed < 0
         np.maximum.at(incumbent, subject[pure], wave.value[pure])
-        split = (
-            ~pure & wave.done & (nodes[subject] < MAX_SIGN_NODES) & (wave.bound > incumbent[subject] + LOOSE)
-        )
+        loose = wave.bound > incumbent[subject] + LOOSE
+        split = ~pure & wave.done & loose & (nodes[subject] < MAX_SIGN_NODES)
         np.maximum.at(leaves, subject[~split], wave.bound[~split])
         best = _keep_best(best, subject, wave, pure, settled)
-        subject, active = _children(hull, subject[split], active[split], mixed[split])
+        todo = sign_children(hull, todo.pick(split), mixed[split])
     return best._replace(bound=np.where(done, leaves, np.nan), nodes=nodes, done=done, seconds=seconds)
 
 
-def _first_nodes(hull: Hull, n_subjects: int) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
-    """Tasks to begin with: all sign cases where they are few (mixtures are nearly always loose), else one with
-    all groups.
-    """
-    pairs = [g for g in range(hull.opposite.size) if hull.opposite[g] > g]
-    cases = [np.ones(hull.layout.n_groups, dtype=bool)]
-    if len(pairs) <= ENUMERATED_SIGNS:
-        for g in pairs:
-            cases = [case & (np.arange(case.size) != out) for case in cases for out in (g, hull.opposite[g])]
-    subject = np.tile(np.arange(n_subjects, dtype=np.int64), len(cases))
-    return subject, np.repeat(np.array(cases, dtype=bool).reshape(len(cases), -1), n_subjects, axis=0)
-
-
-def _solve_tasks(
+def solve_tasks(
     problem: Problem,
     hull: Hull,
-    subject: IndexArray,
-    active: npt.NDArray[np.bool_],
+    nodes: Nodes,
     *,
     cores: int | None,
     progress: bool,
+    description: str = "Convex relaxation",
 ) -> Relaxation:
-    """Solve tasks: subject[k] with the groups active[k]."""
-    n, width = subject.size, len(hull.linear) + ATOMS_PER_GROUP * max(hull.layout.n_groups, 1)
+    """Solve the relaxation of each node."""
+    n, width = nodes.subject.size, len(hull.linear) + ATOMS_PER_GROUP * max(hull.layout.n_groups, 1)
     coefficient, rate, size = np.zeros((n, width)), np.full((n, width), np.nan), np.zeros((n, width))
     group = np.full((n, width), -1, dtype=np.int64)
     value, bound = np.full(n, np.nan), np.full(n, np.nan)
@@ -327,14 +318,12 @@ def _solve_tasks(
 
     def work(tasks: IndexArray) -> None:
         solve_batch(
-            problem.tables, problem.trials, tasks, subject, hull.layout, active,
+            problem.tables, problem.trials, tasks, nodes.subject, hull.layout, nodes.active, nodes.box,
             coefficient, group, rate, size, value, bound, used, outcome, rounds,
         )  # fmt: skip
 
-    sizes = problem.n_rows[subject]
-    done, seconds = over_subjects(
-        work, sizes, cores=cores, progress=progress, description="Convex relaxation"
-    )
+    sizes = problem.n_rows[nodes.subject]
+    done, seconds = over_subjects(work, sizes, cores=cores, progress=progress, description=description)
     return Relaxation(
         value,
         bound,
@@ -351,7 +340,7 @@ def _solve_tasks(
     )
 
 
-def _mixed_group(hull: Hull, wave: Relaxation, active: npt.NDArray[np.bool_]) -> IndexArray:
+def mixed_group(hull: Hull, wave: Relaxation, active: npt.NDArray[np.bool_]) -> IndexArray:
     """By task: a group that carries mass as its opposite does, the one where the smaller of both is largest; -1
     if none.
     """
@@ -365,15 +354,9 @@ def _mixed_group(hull: Hull, wave: Relaxation, active: npt.NDArray[np.bool_]) ->
     return np.where(lesser.max(axis=1) > MIXED_MASS, lesser.argmax(axis=1), -1)
 
 
-def _children(
-    hull: Hull, subject: IndexArray, active: npt.NDArray[np.bool_], mixed: IndexArray
-) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
+def sign_children(hull: Hull, nodes: Nodes, mixed: IndexArray) -> Nodes:
     """Two nodes for each one split: without the group, and without its opposite."""
-    first, second = active.copy(), active.copy()
-    rows = np.arange(subject.size)
-    first[rows, mixed] = False
-    second[rows, hull.opposite[mixed]] = False
-    return np.concatenate([subject, subject]), np.concatenate([first, second])
+    return joined(nodes.without(mixed), nodes.without(hull.opposite[mixed]))
 
 
 def _keep_best(

@@ -1,8 +1,7 @@
 """Recovery: from a relaxed optimum to parameters of the model, without a non-convex step.
 
 Each channel's mixture of paths is collapsed to one rate in a few ways (the mass-weighted mean in logit, its
-heaviest
-atoms); at each of these rates the weights solve a concave problem; the best is the convex estimate.
+heaviest atoms); at each of these rates the weights solve a concave problem; the best is the convex estimate.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ def concave_scalars(problem: Problem) -> npt.NDArray[np.bool_]:
 
 
 def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
-    """Parameter vectors (S, K, P) that collapse each subject's mixtures in K ways."""
+    """Parameter vectors (N, K, P) that collapse the mixtures of each relaxed optimum in K ways."""
     n_starts = 1 + N_HEAVIEST
-    theta = np.tile(idle_point(problem), (problem.n_subjects, n_starts, 1))
+    theta = np.tile(idle_point(problem), (relaxation.n.size, n_starts, 1))
     for k in range(problem.n_parameters):
         rates = _collapsed(hull, relaxation, k)
         theta[:, :, k] = np.where(np.isnan(rates), theta[:, :, k], rates)

@@ -2,21 +2,19 @@ r"""The hull relaxation of one subject: column generation with an active-set New
 certificate.
 
 The relaxed logits are :math:`x = \sum_g \sum_k w_{gk} F_g(a_{gk}) + \sum_j b_j E_j`. A *group* g is a channel
-(of one arm
-if it is per arm) with a sign; its *atoms* are paths at some rates with weights ``w >= 0`` whose sum lies in
-``[low_g, high_g]``. Linear columns E (biases, regressors, paths without a free rate) have coefficients in a
-box.
+(of one arm if it is per arm) with a sign; its *atoms* are paths at some rates with weights ``w >= 0`` whose
+sum lies in ``[low_g, high_g]``. Linear columns E (biases, regressors, paths without a free rate) have
+coefficients in a box.
 
 *Master*: the concave problem in the weights. *Pricing*: the rate at which a new atom would help most.
-*Certificate*: for
-any logits x with residual r the concavity of the log-likelihood gives, for every x' in the hull,
+*Certificate*: for any logits x with residual r the concavity of the log-likelihood gives, for every x' in the
+hull,
 
 .. math:: \ell(x') \le \ell(x) - \langle r, x\rangle + \sum_g \max(B_g M_g, L_g M_g) + \sum_j \max(l_j R_j,
 u_j R_j)
 
 with :math:`M_g` an upper bound on the price over the continuum of rates (`hierrl.kernels.prices`) and R_j the
-price of a
-column. It holds whatever the solver did.
+price of a column. It holds whatever the solver did.
 """
 
 from __future__ import annotations
@@ -36,7 +34,11 @@ GAP = 5e-5
 """Column generation stops when the bound on the grid is this close to the relaxed log-likelihood (nats)."""
 MAX_ROUNDS = 60
 MAX_MASTER = 50
+NEAR = 1e-8
+"""Predicted gain, relative to ``1 + |loglik|``, from which Newton steps are taken whole."""
+POLISH = 2
 ATOMS_PER_GROUP = 12
+ATOMS_PER_ROUND = 2
 
 
 @njit(**INNER)
@@ -126,7 +128,7 @@ def solve_master(columns, n, coefficient, low, high, group, group_low, group_hig
     gradient, goal, step = np.zeros(n), np.zeros(n), np.zeros(n)
     matrix = np.empty((n, n))
     combine(columns, n, coefficient, x)
-    value = evaluate(choice, scored, available, x, p, r, work)
+    value, polished = evaluate(choice, scored, available, x, p, r, work), 0
     for _ in range(MAX_MASTER):
         for k in range(n):
             gradient[k] = 0.0
@@ -139,8 +141,12 @@ def solve_master(columns, n, coefficient, low, high, group, group_low, group_hig
         copy(goal, step)
         add_scaled(step, -1.0, coefficient[:n])
         predicted = dot(gradient, step)
-        if not predicted > 1e-9 * (1.0 + abs(value)):
+        if not predicted > 0.0 or polished == POLISH:
             break
+        # So close that rounding hides the gain: full steps, whose error falls with the square. The bound multiplies
+        # what is left of the gradient by the largest weight, so that it must be small indeed.
+        near = predicted <= NEAR * (1.0 + abs(value))
+        polished += near
         combine(columns, n, step, change)
         size, reached = 1.0, value
         for _ in range(50):
@@ -148,10 +154,10 @@ def solve_master(columns, n, coefficient, low, high, group, group_low, group_hig
             for i in range(x.shape[0]):
                 add_scaled(trial[i], size, change[i])
             reached = evaluate(choice, scored, available, trial, p, r, work)
-            if reached >= value + 1e-4 * size * predicted:
+            if near or reached >= value + 1e-4 * size * predicted:
                 break
             size *= 0.5
-        if not reached > value:
+        if not near and not reached > value:
             break
         copy_rows(trial, x)
         value = reached
@@ -189,15 +195,21 @@ def linear_columns(tables, trials, s, layout, columns):
 
 
 @njit(**INNER)
-def certificate(tables, trials, s, layout, active, columns, value, state):
+def tangent(value, x, r):
+    """The tangent plane of the log-likelihood at logits x, at the origin."""
+    for i in range(x.shape[0]):
+        value -= dot(r[i], x[i])
+    return value
+
+
+@njit(**INNER)
+def certificate(tables, trials, s, layout, active, box, columns, value, state):
     """The bound at the logits of `state`: concavity, prices over the continuum of rates, linear columns."""
     x, _, r, _ = state
-    bound = value
-    for i in range(x.shape[0]):
-        bound -= dot(r[i], x[i])
+    bound = tangent(value, x, r)
     for g in range(layout.n_groups):
         if active[g]:
-            bound += group_value(layout, g, largest_price(tables, trials, s, layout, g, r))
+            bound += group_value(layout, g, largest_price(tables, trials, s, layout, box, g, r))
     return bound + linear_value(layout, columns, r)
 
 
@@ -227,98 +239,106 @@ def compress(columns, n, n_linear, coefficient, group, rate):
 
 
 @njit(**INNER)
-def solve_subject(tables, trials, s, layout, active, coefficient, group, rate, size):
-    """Solve the relaxation of subject `s` with the `active` groups.
+def add_atom(tables, trials, s, layout, g, at, columns, n, group, rate, path):
+    """Put the path of group `g` at rate `at` into column n."""
+    rate[n], group[n] = at, g
+    path_of(tables, trials, s, layout, g, at, path)
+    store(path, columns[n])
 
-    Fills coefficient, group (-1 = linear), rate (K,), and size (K,), what a column contributes to the logits
-    (the root
-    of its Fisher information times its coefficient); returns (log-likelihood of the relaxation, bound,
-    columns used,
-    CONVERGED | STALLED | CROWDED | UNFINISHED, rounds).
+
+@njit(**INNER)
+def first_columns(tables, trials, s, layout, active, box, columns, coefficient, low, high, group, rate, path):
+    """Linear terms, and a few atoms for each active group; returns how many columns there are."""
+    for k in range(coefficient.size):
+        coefficient[k], group[k], rate[k], low[k], high[k] = 0.0, -1, np.nan, 0.0, np.inf
+    linear_columns(tables, trials, s, layout, columns)
+    n = layout.linear.shape[0]
+    for j in range(n):
+        low[j], high[j] = layout.linear_low[j], layout.linear_high[j]
+        coefficient[j] = min(max(0.0, low[j]), high[j])
+    for g in range(layout.n_groups):
+        if active[g]:
+            for k in range(layout.first.size):
+                at = box[0, g] + (box[1, g] - box[0, g]) * layout.first[k]
+                add_atom(tables, trials, s, layout, g, at, columns, n, group, rate, path)
+                coefficient[n] = layout.low[g] / layout.first.size
+                n += 1
+    return n
+
+
+@njit(**INNER)
+def add_peaks(tables, trials, s, layout, box, g, r, columns, n, coefficient, group, rate, path):
+    """Add the group's best new atoms; returns (columns, whether there was no room, the group's part of the bound)."""
+    found, price = peaks(tables, trials, s, layout, box, g, r)
+    paid = paid_price(coefficient, group, columns, r, n, g)
+    added = 0
+    for k in range(found.size):
+        if added == ATOMS_PER_ROUND or layout.high[g] * (price[k] - paid) <= 0.1 * GAP:
+            break
+        if not _known(rate, group, n, g, found[k]):
+            if n == coefficient.size:
+                return n, True, group_value(layout, g, price[0])
+            add_atom(tables, trials, s, layout, g, found[k], columns, n, group, rate, path)
+            coefficient[n] = 0.0
+            n, added = n + 1, added + 1
+    return n, False, group_value(layout, g, price[0])
+
+
+@njit(**INNER)
+def solve_subject(tables, trials, s, layout, active, box, coefficient, group, rate, size):
+    """Solve the relaxation of subject `s` with the `active` groups (G,) and their rates in `box` (2, G).
+
+    Fills coefficient, group (-1 = linear), rate (K,), and size (K,), what a column contributes to the logits: its
+    coefficient times the root of its Fisher information. Returns (log-likelihood of the relaxation, bound, columns
+    used, CONVERGED | STALLED | CROWDED | UNFINISHED, rounds).
     """
     rows = slice(trials.offset[s], trials.offset[s + 1])
     n_trials, n_arms = rows.stop - rows.start, tables.bias_value.size
     data = (trials.choice[rows], trials.scored[rows], trials.available[:, rows])
-    state = (
-        np.zeros((n_arms, n_trials)),
-        np.zeros((n_arms, n_trials)),
-        np.zeros((n_arms, n_trials)),
-        np.zeros((3, n_trials)),
-    )
-    room_for, n_linear = coefficient.size, layout.linear.shape[0]
-    columns = np.zeros((room_for, 1 if n_arms == 2 else n_arms, n_trials))
-    low, high = np.zeros(room_for), np.empty(room_for)
-    for k in range(room_for):
-        coefficient[k], group[k], rate[k], high[k] = 0.0, -1, np.nan, np.inf
-    linear_columns(tables, trials, s, layout, columns)
-    for j in range(n_linear):
-        low[j], high[j] = layout.linear_low[j], layout.linear_high[j]
-        coefficient[j] = min(max(0.0, low[j]), high[j])
-    n = n_linear
-    path = np.zeros((n_arms, n_trials))
+    x, p, r = np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials))
+    state, path = (x, p, r, np.zeros((3, n_trials))), np.zeros((n_arms, n_trials))
+    columns = np.zeros((coefficient.size, 1 if n_arms == 2 else n_arms, n_trials))
+    low, high, n_linear = np.zeros(coefficient.size), np.empty(coefficient.size), layout.linear.shape[0]
     group_low, group_high = layout.low[: layout.n_groups], layout.high[: layout.n_groups]
-    for g in range(layout.n_groups):
-        if not active[g]:
-            continue
-        for k in range(layout.first.size):
-            rate[n] = layout.rate_low[g] + (layout.rate_high[g] - layout.rate_low[g]) * layout.first[k]
-            group[n], coefficient[n] = g, group_low[g] / layout.first.size
-            path_of(tables, trials, s, layout, g, rate[n], path)
-            store(path, columns[n])
-            n += 1
-    outcome, rounds, value = UNFINISHED, 0, 0.0
-    while rounds < MAX_ROUNDS:
+    n = first_columns(
+        tables, trials, s, layout, active, box, columns, coefficient, low, high, group, rate, path
+    )
+    outcome, rounds = UNFINISHED, 0
+    while rounds < MAX_ROUNDS and outcome == UNFINISHED:
         rounds += 1
         value = solve_master(columns, n, coefficient, low, high, group, group_low, group_high, data, state)
         n = compress(columns, n, n_linear, coefficient, group, rate)
-        x, _, r, _ = state
-        bound = value + linear_value(layout, columns, r)
-        for i in range(n_arms):
-            bound -= dot(r[i], x[i])
-        added, full = 0, False
+        bound, before, crowded = tangent(value, x, r) + linear_value(layout, columns, r), n, False
         for g in range(layout.n_groups):
-            if not active[g]:
-                continue
-            found, price = peaks(tables, trials, s, layout, g, r)
-            bound += group_value(layout, g, price[0])
-            added_here = 0
-            for k in range(found.size):
-                if (
-                    added_here == 2
-                    or group_high[g]
-                    * (price[k] - _mean_price(coefficient, group, columns, r, n - added_here, g))
-                    <= 0.1 * GAP
-                ):
-                    break
-                if _known(rate, group, n, g, found[k]):
-                    continue
-                if n == room_for:
-                    full = True
-                    break
-                rate[n], group[n], coefficient[n] = found[k], g, 0.0
-                path_of(tables, trials, s, layout, g, found[k], path)
-                store(path, columns[n])
-                n, added, added_here = n + 1, added + 1, added_here + 1
+            if active[g]:
+                n, full, part = add_peaks(
+                    tables, trials, s, layout, box, g, r, columns, n, coefficient, group, rate, path
+                )
+                crowded, bound = crowded or full, bound + part
         if bound - value <= GAP:
             outcome = CONVERGED
-            break
-        if added == 0:
-            outcome = CROWDED if full else STALLED
-            break
+        elif n == before:
+            outcome = CROWDED if crowded else STALLED
     n = compress(columns, n, n_linear, coefficient, group, rate)
-    combine(columns, n, coefficient, state[0])
-    value = evaluate(data[0], data[1], data[2], state[0], state[1], state[2], state[3])
-    matrix = np.empty((n, n))
-    information(columns, state[1], one_if(data[1]), matrix)
-    for k in range(n):
-        size[k] = abs(coefficient[k]) * np.sqrt(max(matrix[k, k], 0.0))
-    bound = certificate(tables, trials, s, layout, active, columns, value, state)
+    combine(columns, n, coefficient, x)
+    value = evaluate(data[0], data[1], data[2], x, p, r, state[3])
+    contributions(columns, n, coefficient, p, data[1], size)
+    bound = certificate(tables, trials, s, layout, active, box, columns, value, state)
     # Log-probabilities are never positive, so 0 is a bound too; rounding may add its share of the terms.
     return value, min(bound + 1e-12 * (1.0 + abs(bound)), 0.0), n, outcome, rounds
 
 
 @njit(**INNER)
-def _mean_price(coefficient, group, columns, r, n, g):
+def contributions(columns, n, coefficient, p, scored, size):
+    """What each of n columns contributes to the logits, into size."""
+    matrix = np.empty((n, n))
+    information(columns, p, one_if(scored), matrix)
+    for k in range(n):
+        size[k] = abs(coefficient[k]) * np.sqrt(max(matrix[k, k], 0.0))
+
+
+@njit(**INNER)
+def paid_price(coefficient, group, columns, r, n, g):
     """The price that the group pays now: that of its atoms where its mass is at the upper bound, else 0."""
     first = 1 if columns.shape[1] == 1 else 0
     mass, paid = 0.0, 0.0
@@ -341,26 +361,13 @@ def _known(rate, group, n, g, candidate):
 
 @njit(**JIT)
 def solve_batch(
-    tables,
-    trials,
-    tasks,
-    subject,
-    layout,
-    active,
-    coefficient,
-    group,
-    rate,
-    size,
-    value,
-    bound,
-    n,
-    outcome,
-    rounds,
-):
-    """`solve_subject` for an index array of tasks: task k is subject[k] with the groups active[k]."""
+    tables, trials, tasks, subject, layout, active, box, coefficient, group, rate, size, value, bound, n,
+    outcome, rounds
+):  # fmt: skip
+    """`solve_subject` for an index array of tasks: task k is subject[k] with active[k] (G,) and box[k] (2, G)."""
     for k in tasks:
         value[k], bound[k], n[k], outcome[k], rounds[k] = solve_subject(
-            tables, trials, subject[k], layout, active[k], coefficient[k], group[k], rate[k], size[k]
+            tables, trials, subject[k], layout, active[k], box[k], coefficient[k], group[k], rate[k], size[k]
         )
 
 

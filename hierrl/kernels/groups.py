@@ -1,7 +1,7 @@
 """Groups of paths: a channel (of one arm if it is per arm) with a sign, as a function of its rate.
 
 A group adds over its arms what `prices` and `walk` do for one. ``layout`` describes groups as arrays; see
-`hierrl.convex.hull.Layout`.
+`hierrl.convex.hull.Layout`. ``box`` (2, G) holds the smallest and largest rate of each group.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def group_value(layout, g, price):
 
 
 @njit(**INNER)
-def rate_grid(layout, g):
+def rate_grid(layout, box, g):
     """Rates spread evenly in logit over the bounds of a group's rate, ends included."""
     grid = layout.grid
     rates = np.empty(grid.size)
     for k in range(grid.size):
-        rates[k] = layout.rate_low[g] + (layout.rate_high[g] - layout.rate_low[g]) * grid[k]
+        rates[k] = box[0, g] + (box[1, g] - box[0, g]) * grid[k]
     return rates
 
 
@@ -81,11 +81,11 @@ def largest(values):
 
 
 @njit(**INNER)
-def largest_price(tables, trials, s, layout, g, r):
+def largest_price(tables, trials, s, layout, box, g, r):
     """An upper bound on the group's price over all rates: intervals are split until the slack they leave is
     small.
     """
-    grid = rate_grid(layout, g)
+    grid = rate_grid(layout, box, g)
     low, high = grid[:-1].copy(), grid[1:].copy()
     best = largest(price_group(tables, trials, s, layout, g, r, grid)[0])
     bound, used = best, 0
@@ -123,11 +123,11 @@ def halves(low, centre, high, split, n_split):
 
 
 @njit(**INNER)
-def peaks(tables, trials, s, layout, g, r):
+def peaks(tables, trials, s, layout, box, g, r):
     """Rates at local maxima of the group's price and their prices, the highest first; refined by Newton in
     brackets.
     """
-    rates = rate_grid(layout, g)
+    rates = rate_grid(layout, box, g)
     price = price_group(tables, trials, s, layout, g, r, rates)[0]
     n, count = rates.size, 0
     found, low, high, best, best_price = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)

@@ -1,9 +1,8 @@
 r"""The likelihood of a subject's choices, with exact derivatives. This is its one home.
 
 Paths become logits ``x = bias + sum_c w_c F_c + sum_r w_r z_r``, logits become choice probabilities, and the
-chain rule
-leads back. With ``g_i = 1[i = choice] - p_i``, ``P = (1 - lapse) p_choice + lapse / m`` and
-``f = (1 - lapse) p_choice / P`` (1 without lapse):
+chain rule leads back. With ``g_i = 1[i = choice] - p_i``, ``P = (1 - lapse) p_choice + lapse / m`` and ``f =
+(1 - lapse) p_choice / P`` (1 without lapse):
 
 * gradient in x: ``f g_i``; in the lapse: ``(1 / m - p_choice) / P``
 * Hessian in x: ``f (1 - f) g g' - f (diag p - p p')``, plus ``f g_i`` times the second derivatives of

@@ -1,12 +1,9 @@
 """Box-constrained Newton's method with exact derivatives, for all subjects at once.
 
 A projected Newton method (Bertsekas 1982): parameters that sit on a bound with the gradient pointing outward
-are held,
-the others take a Newton step on their block of the Hessian, shifted until it is negative definite, along the
-projection
-onto the box, with backtracking. Used for maximum likelihood from several starts, and with some parameters
-held for the
-concave problem in the weights.
+are held, the others take a Newton step on their block of the Hessian, shifted until it is negative definite,
+along the projection onto the box, with backtracking. Used for maximum likelihood from several starts, and
+with some parameters held for the concave problem in the weights.
 """
 
 from __future__ import annotations
@@ -71,8 +68,7 @@ def newton_step(gradient, hessian, moves, width, step):
     """Ascent direction into step (P,): ``(-H + shift D) step = gradient`` on the moving block, 0 elsewhere.
 
     D scales with the squared inverse width of the box, so that parameters of any unit are treated alike; the
-    shift
-    starts at 0 and grows until the block is positive definite.
+    shift starts at 0 and grows until the block is positive definite.
     """
     n = gradient.size
     index, k = np.empty(n, dtype=np.int64), 0

@@ -2,15 +2,13 @@
 here.
 
 ``aim`` says what an arm does after a trial and what it moves toward; it depends on data only, so a `Trials`
-holds the
-answers for all trials. ``moved`` is the recursion itself. ``walk`` runs it over a subject's trials and
-records the
-path (the value *before* each trial) with its exact derivatives in the channel's free shape parameters, its
-slots.
+holds the answers for all trials. ``moved`` is the recursion itself. ``walk`` runs it over a subject's trials
+and records the path (the value *before* each trial) with its exact derivatives in the channel's free shape
+parameters, its slots.
 
 Kernels here work on one subject's trials at a time with arrays whose last axis is the trial, in loops that
-the compiler
-can vectorise. Helpers called per trial take numbers only: handing arrays around costs more than what they do.
+the compiler can vectorise. Helpers called per trial take numbers only: handing arrays around costs more than
+what they do.
 """
 
 from __future__ import annotations
@@ -52,8 +50,8 @@ def aim(choice, arm, signal, forgone, unchosen, missed_decay):
     """What `arm` does after a trial: (LEARN | FADE | HOLD, target).
 
     `choice` is the arm chosen (-1 = missed), `signal` what it paid in the channel's signal (NaN = unknown),
-    `forgone`
-    what this arm would have paid (NaN = unknown), `unchosen` the channel's rule for arms not chosen.
+    `forgone` what this arm would have paid (NaN = unknown), `unchosen` the channel's rule for arms not
+    chosen.
     """
     if choice < 0:
         if missed_decay and unchosen == UNCHOSEN_DECAY:

@@ -1,10 +1,8 @@
 """Index tables that tell the universal kernel what a model is made of.
 
 A kernel never sees names. It sees an extended parameter vector ``z = [theta, constants]`` and, for each
-channel and
-arm, where in ``z`` its rates, start value and weight factors stand. Derivatives are carried for *slots*: the
-distinct
-free shape parameters of a channel, at most four.
+channel and arm, where in ``z`` its rates, start value and weight factors stand. Derivatives are carried for
+*slots*: the distinct free shape parameters of a channel, at most four.
 """
 
 from __future__ import annotations

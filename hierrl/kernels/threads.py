@@ -41,8 +41,7 @@ def over_subjects(
     """Call ``work(indices)`` for chunks of subjects on a thread pool.
 
     `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C
-    chunks that
-    run are finished, the others are left out.
+    chunks that run are finished, the others are left out.
 
     Parameters
     ----------

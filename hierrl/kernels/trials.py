@@ -111,7 +111,9 @@ def _signal(channel: Channel, data: xr.Dataset, reward_scale: float) -> npt.NDAr
     # A channel of forgone rewards reads the column by arm; that a choice was made is all it needs here.
     if channel.signal == "forgone":
         return np.where(choice >= 0, 0.0, np.nan)
-    values = column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(float)
+    values = column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(
+        float
+    )
     if values.ndim != 1:
         raise ValueError(
             f"The signal {channel.signal!r} must have one value per trial; found dims {data[channel.signal].dims}."

@@ -64,8 +64,7 @@ def model(
         Each arm has its own rate and weight in every channel.
     signed : bool, optional
         Whether weights may be negative: all (True), none (False), or as in the catalogue (None: in
-        ``subvalue`` the
-        choice trace only).
+        ``subvalue`` the choice trace only).
     start : float or str
         Value of the outcome channels at the start of a session in raw reward units; a name makes it a
         parameter.

@@ -1,8 +1,7 @@
 """The vocabulary of models: what is remembered, how it fades, and how it is weighted.
 
 A *channel* is the trace of one signal over the arms. A *regressor* is a memoryless column. Both enter the
-logit of
-an arm linearly through their weight, which is what makes every channel model convex in its weights.
+logit of an arm linearly through their weight, which is what makes every channel model convex in its weights.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ class Channel:
     ----------
     signal : str
         ``"reward"``, ``"gain"``, ``"loss"``, ``"choice"`` (1 for the chosen arm), ``"forgone"`` (what the
-        arms not
-        chosen would have paid) or the name of a numeric column by trial.
+        arms not chosen would have paid) or the name of a numeric column by trial.
     rate : str, float or pair
         Name of the rate in [0, 1], a fixed number, or a pair (after a positive, after a negative prediction
         error).
@@ -175,8 +173,7 @@ class Regressor:
     """A memoryless column with a weight of its own.
 
     A column by trial adds ``weight * column[trial]`` to the logit of every arm but the first (a bias that
-    varies by
-    trial); a column by (trial, arm) adds to each arm its own value.
+    varies by trial); a column by (trial, arm) adds to each arm its own value.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from hierrl.models.abilities import Abilities, abilities
 from hierrl.models.channels import Channel, Regressor, Weight
 
 Link = Literal["logit", "log", "identity"]
@@ -24,10 +25,8 @@ class Parameter:
     """One named parameter of a model.
 
     ``unit`` is the power of the reward unit it carries: a weight of an outcome channel is per reward (-1), a
-    start
-    value is a reward (+1), all else is free of units (0). ``lower`` and ``upper`` hold on the scaled signal;
-    ``None``
-    means that they follow from the data (start values: the smallest and largest signal).
+    start value is a reward (+1), all else is free of units (0). ``lower`` and ``upper`` hold on the scaled
+    signal; ``None`` means that they follow from the data (start values: the smallest and largest signal).
     """
 
     name: str
@@ -112,6 +111,11 @@ class Model:
                     f"{reserved!r} cannot name a parameter: it is a dimension or column of every fit."
                 )
         return tuple(found.values())
+
+    @cached_property
+    def supports(self) -> Abilities:
+        """What the convex step can do for this model, with the reasons where it can't."""
+        return abilities(self)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,151 @@
+"""Branch and bound over the rates: proof that a maximum is the global one, to a tolerance asked for.
+
+The hull relaxation with rates restricted to a box bounds the log-likelihood in that box. A node whose bound exceeds the
+best log-likelihood found so far by more than the tolerance is split where its mixture is widest; the others are done
+with. What comes out is the best point found and the largest bound of any part of the box of rates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hierrl.convex.hull import (
+    Hull,
+    Nodes,
+    Relaxation,
+    first_nodes,
+    joined,
+    mixed_group,
+    sign_children,
+    solve_tasks,
+)
+from hierrl.convex.recovery import starts_from
+from hierrl.kernels.newton import maximise
+from hierrl.kernels.problem import Problem
+from hierrl.kernels.threads import IndexArray
+
+FloatArray = npt.NDArray[np.float64]
+
+EDGE = 0.1
+"""A box is split at least this share of its width away from its ends."""
+NARROW = 1e-7
+"""Width of a box, or spread of a mixture, that is not worth splitting."""
+DESCENDANTS = 2
+"""Points of a node's mixture from which the likelihood is climbed."""
+
+
+class Proof(NamedTuple):
+    """Best points (S, P) and their log-likelihoods, bounds, nodes solved and seconds (S,)."""
+
+    theta: FloatArray
+    loglik: FloatArray
+    bound: FloatArray
+    nodes: npt.NDArray[np.int64]
+    seconds: FloatArray
+
+
+def prove(
+    problem: Problem,
+    hull: Hull,
+    known: Proof,
+    *,
+    tolerance: float,
+    budget: float,
+    cores: int | None = None,
+    progress: bool = False,
+) -> Proof:
+    """Split boxes of rates until each subject's bound is within `tolerance` nats, or its `budget` seconds are spent.
+
+    Parameters
+    ----------
+    problem, hull
+        A model on data; the hull must contain the model (no `reasons`).
+    known : Proof
+        What is known: points, their log-likelihoods and valid bounds. Subjects within the tolerance are left alone.
+    tolerance : float
+        Nats.
+    budget : float
+        Seconds for each subject; a wave that has begun is finished.
+
+    Returns
+    -------
+    Proof
+        Never worse than `known`.
+    """
+    theta, loglik, bound, nodes, seconds = (np.array(part) for part in known)
+    leaves = np.full(loglik.shape, -np.inf)
+    asked = np.flatnonzero(bound - loglik > tolerance)
+    todo, complete = first_nodes(hull, asked), True
+    while todo.subject.size and complete:
+        wave = solve_tasks(
+            problem, hull, todo, cores=cores, progress=progress, description="Branch and bound"
+        )
+        complete = bool(wave.done.all())
+        np.add.at(nodes, todo.subject, 1)
+        np.add.at(seconds, todo.subject, wave.seconds)
+        _climb(problem, hull, todo, wave, theta, loglik, cores)
+        mixed, (scalar, at) = mixed_group(hull, wave, todo.active), _widest(problem, hull, todo, wave)
+        wanted = (wave.bound > loglik[todo.subject] + tolerance) & (seconds[todo.subject] < budget)
+        by_sign, by_rate = wanted & (mixed >= 0), wanted & (mixed < 0) & (scalar >= 0)
+        leaf = ~by_sign & ~by_rate
+        np.maximum.at(leaves, todo.subject[leaf], wave.bound[leaf])
+        halves = _halves(hull, todo.pick(by_rate), scalar[by_rate], at[by_rate])
+        todo = joined(sign_children(hull, todo.pick(by_sign), mixed[by_sign]), halves)
+    if complete:
+        bound[asked] = np.minimum(bound[asked], np.maximum(leaves[asked], loglik[asked]))
+    return Proof(theta, loglik, bound, nodes, seconds)
+
+
+def _climb(
+    problem: Problem,
+    hull: Hull,
+    nodes: Nodes,
+    wave: Relaxation,
+    theta: FloatArray,
+    loglik: FloatArray,
+    cores: int | None,
+) -> None:
+    """Climb from what the nodes' mixtures collapse to; better points replace those in theta and loglik."""
+    points = starts_from(problem, hull, wave)[:, :DESCENDANTS]
+    order = np.argsort(nodes.subject, kind="stable")
+    subject, first = nodes.subject[order], np.searchsorted(nodes.subject[order], nodes.subject[order])
+    place = np.arange(subject.size) - first
+    starts = np.full((problem.n_subjects, place.max() + 1, DESCENDANTS, problem.n_parameters), np.nan)
+    starts[subject, place] = points[order]
+    found = maximise(problem, starts.reshape(problem.n_subjects, -1, problem.n_parameters), cores=cores)
+    better = found.loglik > loglik
+    theta[better], loglik[better] = found.theta[better], found.loglik[better]
+
+
+def _widest(problem: Problem, hull: Hull, nodes: Nodes, wave: Relaxation) -> tuple[IndexArray, FloatArray]:
+    """By node: the rate with the widest mixture, weighed by contributions, and where to split it; -1 if none."""
+    n = nodes.subject.size
+    best, scalar, at = np.full(n, NARROW), np.full(n, -1), np.full(n, np.nan)
+    for k in range(problem.n_parameters):
+        groups = [g for g, term in enumerate(hull.groups) if k in term.rates]
+        if not groups:
+            continue
+        low, high = nodes.box[:, 0, groups].max(axis=1), nodes.box[:, 1, groups].min(axis=1)
+        size = np.where(np.isin(wave.group, groups), wave.size, 0.0)
+        rate = np.where(size > 0, wave.rate, 0.0)
+        total = np.maximum(size.sum(axis=1), 1e-300)
+        mean = (size * rate).sum(axis=1) / total
+        spread = (size * np.abs(rate - mean[:, None])).sum(axis=1)
+        wider = (spread > best) & (high - low > NARROW)
+        best, scalar = np.where(wider, spread, best), np.where(wider, k, scalar)
+        middle = np.clip(mean, low + EDGE * (high - low), high - EDGE * (high - low))
+        at = np.where(wider, middle, at)
+    return scalar, at
+
+
+def _halves(hull: Hull, nodes: Nodes, scalar: IndexArray, at: FloatArray) -> Nodes:
+    """Each node as two: the rate below and above where it is split."""
+    touched = np.array([[k in term.rates for term in hull.groups] for k in scalar], dtype=bool)
+    touched = touched.reshape(scalar.size, hull.layout.n_groups)
+    below, above = nodes.box.copy(), nodes.box.copy()
+    below[:, 1] = np.where(touched, at[:, None], below[:, 1])
+    above[:, 0] = np.where(touched, at[:, None], above[:, 0])
+    return joined(nodes._replace(box=below), nodes._replace(box=above))
