@@ -80,8 +80,4 @@ def _contained(channel: Channel) -> Channel:
 
 
 def _two_signs(channel: Channel) -> bool:
-    return (
-        channel.signed
-        and bool(Weight.parse(channel.weight).names)
-        and any(isinstance(r, str) for r in _speeds(channel))
-    )
+    return channel.signed and any(isinstance(rate, str) for rate in _speeds(channel))
