@@ -81,8 +81,8 @@ def contrast(
     >>> post = hr.load("posterior.nc")  # doctest: +SKIP
     >>> hr.contrast(post, "alpha", "age_group")  # doctest: +SKIP
     """
-    population = _population(posterior)
-    ends = _interval(interval, prob)
+    population = population_of(posterior)
+    ends = interval_of(interval, prob)
     labels = _labels(population, parameter)
     rows = []
     for label in labels:
@@ -102,11 +102,12 @@ def contrast(
     return table
 
 
-def _population(posterior: xr.DataTree) -> xr.Dataset:
+def population_of(posterior: xr.DataTree) -> xr.Dataset:
+    """The group ``population`` of a posterior."""
     check_fit(posterior)
     if "population" not in posterior.children:
         raise ValueError(
-            "A contrast is about the population, and this fit has none: it holds a point estimate for each subject. "
+            "This is about the population, and this fit has none: it holds a point estimate for each subject. "
             "Fit a posterior: hr.fit_posterior(model, data, formula={'<parameter>': '1 + <covariate>'})."
         )
     return posterior["population"].to_dataset()
@@ -229,7 +230,8 @@ def _slopes(population: xr.Dataset, covariate: str) -> FloatArray | None:
     return None if np.isnan(draws).all() else draws
 
 
-def _interval(interval: str, prob: float) -> Callable[[FloatArray], tuple[float, float]]:
+def interval_of(interval: str, prob: float) -> Callable[[FloatArray], tuple[float, float]]:
+    """A function from draws (D,) to the ends of their interval."""
     if not 0 < prob < 1:
         raise ValueError(f"prob= is the probability of the interval, between 0 and 1; found {prob!r}.")
     if interval == "eti":

@@ -81,7 +81,7 @@ def compare(
     Examples
     --------
     >>> import hierrl as hr
-    >>> model, task = hr.model("rw"), hr.Bandit(probabilities=(0.8, 0.2), n_trials=120)
+    >>> model, task = hr.model("rw"), hr.Bandit((0.8, 0.2), n_trials=120)
     >>> data = hr.simulate(model, task, {"alpha": 0.3, "beta": 4.0}, n_subjects=5, random_seed=1)
     >>> quick = hr.fit_convex(model, data)
     >>> comparison = hr.compare({"convex": quick, "mle": hr.fit_mle(model, data, start=quick)}, last=0.25)
