@@ -4,6 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine, or code that is being compiled, is not a failure.
+settings.register_profile("hierrl", deadline=None)
+settings.load_profile("hierrl")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
