@@ -77,13 +77,15 @@ def empirical_prior(
 
     The parameters of the subjects are integrated out with importance points, and
 
-    .. math:: \sum_s \log \int p(y_s | \theta) N(\theta | x_s^\top \Gamma, \sigma^2) \, d\theta + \log
-    \text{weak prior}
+    .. math::
+
+        \sum_s \log \int p(y_s | \theta) N(\theta | x_s^\top \Gamma, \sigma^2) \, d\theta
+        + \log \text{weak prior}
 
     is maximised over :math:`(\Gamma, \log \sigma)`. Its curvature gives standard errors; the prior of each
     number is a normal distribution around the optimum with `widen` standard errors. The same data are thus
-    used twice: where the posterior is nearly normal its standard deviations shrink by :math:`w / \sqrt{1 +
-    w^2}`, .98 for `widen` = 5.
+    used twice: where the posterior is nearly normal its standard deviations shrink by :math:`w / \sqrt{1 + w^2}`,
+    .98 for `widen` = 5.
 
     A weak prior stays in place (and a note says why) for slopes and contrasts of a formula, always, and for
     numbers about which the data say too little: a standard error above 0.7 of the weak prior's scale, or

@@ -26,6 +26,9 @@ EM_ITERATIONS, EM_TOLERANCE = 50, 0.02
 """Laplace-EM only starts the search: a change below the tolerance (link scale) is enough."""
 
 NEWTON_ITERATIONS, NEWTON_HALVINGS, NEWTON_TOLERANCE = 50, 20, 1e-6
+MAX_AT_EDGE = 5
+"""Steps that the edge of the points' neighbourhood may cut short: then it takes new points to get on."""
+
 FARTHEST_STEP = 0.5
 """On the link scale, per coefficient or log standard deviation."""
 
@@ -112,20 +115,25 @@ def _climb(
     """Damped Newton: `look` gives value, gradient and negative Hessian. Gives the best point and the latter "
     "there."""
     value, slope, curvature = look(phi)
-    scale = np.ones_like(phi)
+    scale, at_edge = np.ones_like(phi), 0
     for _ in range(NEWTON_ITERATIONS):
         step = np.linalg.solve(_positive_definite(curvature, scale), slope)
         if step @ slope < NEWTON_TOLERANCE:
             break
         step /= max(1.0, float(np.abs(step).max()) / FARTHEST_STEP)
+        inside = True
         for _ in range(NEWTON_HALVINGS):
             new = look(phi + step)
             if new[0] > value:
                 break
+            inside &= new[0] > -np.inf
             step = step / 2
         else:
             break
         phi, (value, slope, curvature) = phi + step, new
+        at_edge += not inside
+        if at_edge == MAX_AT_EDGE:
+            break
     return phi, curvature
 
 

@@ -17,8 +17,7 @@ from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
 
 @dataclass(frozen=True)
 class Scales:
-    """Normal priors of a population on the link scale: its median, slopes of it, and the log of its "
-    "spread."""
+    """Normal priors of a population on the link scale: its median, slopes of it, the log of its spread."""
 
     loc: float
     scale: float
@@ -58,18 +57,18 @@ def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Pr
 
     All numbers are normal distributions on the link scale for the scaled signal:
 
-    =====================  ===================  ==========  ===================  =============================
-    parameter (link)       population median    slopes      log sigma            what it says
-    =====================  ===================  ==========  ===================  =============================
-    rate (logit)           N(0, 1.5)            N(0, 1)     N(log 1, 0.7)        a subject's rate: near
-    uniform weight (log)           N(log 3, 1.5)        N(0, 1)     N(log 0.7, 0.7)      95 % between 0.16 and
-    57 further factor (log)   N(0, 1)              N(0, 1)     N(log 0.5, 0.7)      such as loss aversion:
-    near 1 signed weight          N(0, 2.5)            N(0, 1.5)   N(log 1, 0.7)        of choices, of columns
-    ... of an outcome      N(0, 5)              N(0, 2.5)   N(log 2, 0.7)        twice that
-    bias                   N(0, 1)              N(0, 1)     N(log 0.7, 0.7)      odds between arms up to 7
-    lapse (logit)          N(-3, 1)             N(0, 1)     N(log 1, 0.7)        95 % between 0.7 % and 26 %
-    start                  N(1/2, 1/2)          N(0, 1/4)   N(log 1/4, 0.7)      for a signal in [0, 1]
-    =====================  ===================  ==========  ===================  =============================
+    ====================  =================  =========  ===============  ==============================
+    parameter (link)      population median  slopes     log sigma        what it says
+    ====================  =================  =========  ===============  ==============================
+    rate (logit)          N(0, 1.5)          N(0, 1)    N(log 1, 0.7)    a subject's rate: near uniform
+    weight (log)          N(log 3, 1.5)      N(0, 1)    N(log 0.7, 0.7)  95 % between 0.16 and 57
+    further factor (log)  N(0, 1)            N(0, 1)    N(log 0.5, 0.7)  loss aversion and such: near 1
+    signed weight         N(0, 2.5)          N(0, 1.5)  N(log 1, 0.7)    of choices, of columns
+    ... of an outcome     N(0, 5)            N(0, 2.5)  N(log 2, 0.7)    twice that
+    bias                  N(0, 1)            N(0, 1)    N(log 0.7, 0.7)  odds between arms up to 7
+    lapse (logit)         N(-3, 1)           N(0, 1)    N(log 1, 0.7)    95 % between 0.7 % and 26 %
+    start                 N(1/2, 1/2)        N(0, 1/4)  N(log 1/4, 0.7)  for a signal in [0, 1]
+    ====================  =================  =========  ===============  ==============================
 
     A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. Weights
     of regressors, and of channels that remember a column of the user's, are per unit of the column; their
