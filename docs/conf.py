@@ -8,6 +8,7 @@ version = release = hierrl.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 
@@ -15,7 +16,7 @@ autodoc_typehints = "none"  # numpydoc sections carry the types
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL01", "GL02", "GL03", "PR01", "PR02", "SS03"}
-numpydoc_validation_exclude = {r"\.[A-Z]\w+\."}  # a method may do with a sentence
+numpydoc_validation_exclude = {r"^hierrl\.[A-Z]"}  # fields and methods of classes carry their own sentence
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hierrl"
