@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hierrl.importance.gaussian import diagonal
 from hierrl.kernels.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -97,7 +98,7 @@ def penalised_modes(
         moved = _line_search(part, selected, now, step, active, mean, sd)
         converged[active[~moved]] = True
         active = active[moved]
-    precision = _positive_definite(now.curvature + _diagonal(sd**-2), sd)
+    precision = _positive_definite(now.curvature + diagonal(sd**-2), sd)
     return Modes(now.eta, now.curvature, precision, now.value, converged)
 
 
@@ -110,7 +111,7 @@ def _look(problem: Problem, eta: FloatArray, mean: FloatArray, sd: FloatArray) -
 
 def _newton_steps(at: _Climb, sd: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Steps (A, P) of at most `LONGEST_STEP`, and the gain in value (A,) that each promises."""
-    precision = _positive_definite(at.curvature + _diagonal(sd**-2), sd)
+    precision = _positive_definite(at.curvature + diagonal(sd**-2), sd)
     step = np.linalg.solve(precision, at.gradient[:, :, None])[:, :, 0]
     gain = 0.5 * (step * at.gradient).sum(axis=1)
     return step / np.maximum(1.0, np.abs(step) / LONGEST_STEP).max(axis=1, keepdims=True), gain
@@ -150,8 +151,3 @@ def _positive_definite(precision: FloatArray, sd: FloatArray) -> FloatArray:
     floor = FLATTEST * (sd**-2).min(axis=1, keepdims=True)
     values = np.maximum(np.abs(values), floor)
     return (vectors * values[:, None, :]) @ vectors.transpose(0, 2, 1)
-
-
-def _diagonal(values: FloatArray) -> FloatArray:
-    """(S, P) -> (S, P, P)."""
-    return values[:, :, None] * np.eye(values.shape[1])

@@ -98,9 +98,15 @@ def uniform_points(
     return ((whole ^ shift) + 0.5) / 2**BITS, np.maximum(base[:, -1], 0.5 / 2**BITS)
 
 
-def proposal_at(centre: FloatArray, covariance: FloatArray, mean: FloatArray, sd: FloatArray) -> Proposal:
-    """Three quarters around each subject's mode or mean (S, P), one quarter from the population (S, P), "
-    "both widened."""
-    around = Component(AROUND_SHARE, centre, WIDER * np.linalg.cholesky(covariance), AROUND_FREEDOM)
+def proposal_at(mean: FloatArray, sd: FloatArray, *around: tuple[FloatArray, ...]) -> Proposal:
+    """Three quarters around what is known of each subject, one quarter from the population, both widened.
+
+    `mean` and `sd` (S, P) are the population's; `around` are pairs of centres (S, P) and covariances (S, P, P)
+    with equal shares.
+    """
     spread = POPULATION_WIDER * sd[:, :, None] * np.eye(sd.shape[1])
-    return Proposal((around, Component(1 - AROUND_SHARE, mean, spread, POPULATION_FREEDOM)))
+    known = [
+        Component(AROUND_SHARE / len(around), centre, WIDER * np.linalg.cholesky(covariance), AROUND_FREEDOM)
+        for centre, covariance in around
+    ]
+    return Proposal((*known, Component(1 - AROUND_SHARE, mean, spread, POPULATION_FREEDOM)))

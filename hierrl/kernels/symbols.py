@@ -1,0 +1,220 @@
+"""The likelihood behind C symbols, for callers that compile a new function for every model, as samplers do.
+
+With the kernels inlined into such a function they would be optimised anew each time, which takes half a
+minute.
+A symbol is compiled once per machine and read from the cache afterwards. Its callers can be cached too, since
+they know its name and not its address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import llvmlite.binding
+import numpy as np
+import numpy.typing as npt
+from numba import carray, types
+
+from hierrl.kernels.jit import njit
+from hierrl.kernels.likelihood import subject_pass, trial_pass
+from hierrl.kernels.loops import INNER, JIT
+from hierrl.kernels.tables import Tables
+from hierrl.kernels.trials import Trials
+
+FLOATS, INTS, BYTES, FLAGS = (
+    types.CPointer(t) for t in (types.float64, types.int64, types.int8, types.boolean)
+)
+
+# sizes; the arrays of Trials; those of PackedTables; theta and two outputs
+SIGNATURE = types.int64(
+    INTS, INTS, INTS, FLAGS, FLAGS, BYTES, FLOATS, FLAGS, FLOATS, INTS, INTS, FLOATS, FLOATS, FLOATS, FLOATS
+)
+N_SIZES = 11
+
+
+class PackedTables(NamedTuple):
+    """`Tables` as two vectors, so that a caller hands over two arrays for the model instead of twenty."""
+
+    integers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.float64]
+
+
+def pack_tables(tables: Tables) -> PackedTables:
+    """Shapes and values of the integer tables; number of the coefficients, coefficients and constants."""
+    integers = [getattr(tables, name) for name in Tables._fields if name not in ("coefficient", "constants")]
+    parts = [part for table in integers for part in (table.shape, table.ravel())]
+    numbers = [[tables.coefficient.size], tables.coefficient, tables.constants]
+    return PackedTables(np.concatenate(parts).astype(np.int64), np.concatenate(numbers).astype(np.float64))
+
+
+@njit(**INNER)
+def _vector(a, at):
+    end = at + 1 + a[at]
+    return a[at + 1 : end], end
+
+
+@njit(**INNER)
+def _matrix(a, at):
+    end = at + 2 + a[at] * a[at + 1]
+    return a[at + 2 : end].reshape((a[at], a[at + 1])), end
+
+
+@njit(**INNER)
+def _cube(a, at):
+    end = at + 3 + a[at] * a[at + 1] * a[at + 2]
+    return a[at + 3 : end].reshape((a[at], a[at + 1], a[at + 2])), end
+
+
+@njit(**JIT)
+def unpack_tables(integers, numbers):
+    """The inverse of `pack_tables`: views of its vectors, in the order of the fields of `Tables`."""
+    value, at = _cube(integers, 0)
+    slot, at = _matrix(integers, at)
+    n_slots, at = _vector(integers, at)
+    slot_local, at = _cube(integers, at)
+    weight_value, at = _cube(integers, at)
+    weight_local, at = _cube(integers, at)
+    unchosen, at = _vector(integers, at)
+    accumulate, at = _vector(integers, at)
+    split, at = _vector(integers, at)
+    bias_value, at = _vector(integers, at)
+    bias_local, at = _vector(integers, at)
+    regressor_value, at = _vector(integers, at)
+    regressor_local, at = _matrix(integers, at)
+    lapse_value, at = _vector(integers, at)
+    lapse_scalar, at = _vector(integers, at)
+    arm_scalars, at = _matrix(integers, at)
+    n_arm_scalars, at = _vector(integers, at)
+    missed_decay, at = _vector(integers, at)
+    n_contexts, at = _vector(integers, at)
+    n_channels = int(numbers[0])
+    coefficient, constants = numbers[1 : 1 + n_channels], numbers[1 + n_channels :]
+    shapes = (value, slot, n_slots, slot_local, weight_value, weight_local, coefficient)
+    rules = (unchosen, accumulate, split)
+    others = (bias_value, bias_local, regressor_value, regressor_local, lapse_value, lapse_scalar)
+    layout = (arm_scalars, n_arm_scalars, missed_decay, n_contexts, constants)
+    return Tables(*(shapes + rules + others + layout))
+
+
+@njit(**INNER)
+def _read(sizes, pointers):
+    """Tables and trials behind C pointers, S and P; `sizes` as `call` in `caller` writes them."""
+    z = carray(sizes, (N_SIZES,))
+    n_subjects, n_scalars, n, n_channels, m = z[0], z[1], z[2], z[3], z[4]
+    trials = Trials(
+        carray(pointers[0], (n_subjects + 1,)),
+        carray(pointers[1], (n,)),
+        carray(pointers[2], (n,)),
+        carray(pointers[3], (n,)),
+        carray(pointers[4], (n_channels, m, n)),
+        carray(pointers[5], (n_channels, m, n)),
+        carray(pointers[6], (m, z[5])),
+        carray(pointers[7], (z[6], m, z[7])),
+        carray(pointers[8], (n_channels, z[8])),
+    )
+    tables = unpack_tables(carray(pointers[9], (z[9],)), carray(pointers[10], (z[10],)))
+    return tables, trials, n_subjects, n_scalars
+
+
+@njit(**JIT)
+def loglik_in_c(
+    sizes,
+    offset,
+    choice,
+    reset,
+    scored,
+    kind,
+    target,
+    shown,
+    regressor,
+    context,
+    ints,
+    numbers,
+    theta,
+    value,
+    gradient,
+):
+    """Log-likelihood (S,) and gradient (S, P) at theta (S, P), natural scale."""
+    pointers = (offset, choice, reset, scored, kind, target, shown, regressor, context, ints, numbers)
+    tables, trials, n_subjects, n_scalars = _read(sizes, pointers)
+    at, out = carray(theta, (n_subjects, n_scalars)), carray(value, (n_subjects,))
+    slope, no_hessian = carray(gradient, (n_subjects, n_scalars)), np.empty((0, 0))
+    for s in range(n_subjects):
+        out[s] = subject_pass(tables, trials, s, at[s], 1, slope[s], no_hessian)
+    return 0
+
+
+@njit(**JIT)
+def probability_in_c(
+    sizes,
+    offset,
+    choice,
+    reset,
+    scored,
+    kind,
+    target,
+    shown,
+    regressor,
+    context,
+    ints,
+    numbers,
+    theta,
+    p,
+    loglik,
+):
+    """Choice probabilities (m, n) and log-likelihood (n,) of the choices at theta (S, P), natural scale."""
+    pointers = (offset, choice, reset, scored, kind, target, shown, regressor, context, ints, numbers)
+    tables, trials, n_subjects, n_scalars = _read(sizes, pointers)
+    n_channels, m, n = trials.kind.shape
+    path, subjects = np.empty((n_channels, m, n)), np.arange(n_subjects)
+    at = carray(theta, (n_subjects, n_scalars))
+    trial_pass(tables, trials, subjects, at, path, carray(p, (m, n)), carray(loglik, (n,)))
+    return 0
+
+
+@cache
+def symbol(function: Any) -> types.ExternalFunction:
+    """`function` by a name that compiled code can call, once it is compiled or read from the cache."""
+    function.compile(SIGNATURE.args)
+    compiled = function.overloads[SIGNATURE.args]
+    name = f"hierrl_{function.__name__}"
+    address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    llvmlite.binding.add_symbol(name, address)
+    return types.ExternalFunction(name, SIGNATURE)
+
+
+def caller(function: Any) -> Callable[..., None]:
+    """A plain function, to be compiled by its user, that hands arrays over to the symbol of `function`.
+
+    Its arguments are theta (S, P), two outputs, the arrays of `Trials` (``kind`` may be uint8) and of
+    `PackedTables`, all of them C-contiguous.
+    """
+    in_c = symbol(function)
+
+    def call(
+        theta,
+        first,
+        second,
+        offset,
+        choice,
+        reset,
+        scored,
+        kind,
+        target,
+        shown,
+        regressor,
+        context,
+        ints,
+        numbers,
+    ):
+        n_channels, m, n = kind.shape
+        optional = (shown.shape[1], regressor.shape[0], regressor.shape[2], context.shape[1])
+        shape = (theta.shape[0], theta.shape[1], n, n_channels, m)
+        sizes = np.array((*shape, *optional, ints.size, numbers.size))
+        by_trial = (choice.ctypes, reset.ctypes, scored.ctypes, kind.view(np.int8).ctypes, target.ctypes)
+        others = (shown.ctypes, regressor.ctypes, context.ctypes, ints.ctypes, numbers.ctypes)
+        in_c(sizes.ctypes, offset.ctypes, *by_trial, *others, theta.ctypes, first.ctypes, second.ctypes)
+
+    return call

@@ -1,0 +1,199 @@
+"""Did the sampler explore the posterior? The usual measures, judged and put into words."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from arviz_stats.base import array_stats
+
+FloatArray = npt.NDArray[np.float64]
+
+LARGEST_RHAT = 1.01
+"""Vehtari et al. (2021)."""
+
+FEWEST_EFFECTIVE = 100
+"""Effective draws per chain, for bulk and tails (Vehtari et al. 2021)."""
+
+TAILS = (0.05, 0.95)
+
+WHAT_TO_DO = {
+    "divergences": "sample with a higher target_accept (.9, .95), or look at the subjects with the fewest trials",
+    "rhat": "sample with more draws and a longer tune=, or look for a prior that is too wide",
+    "ess": "sample with more draws",
+}
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """R-hat and effective draws of quantities, each (K,); NaN where a quantity does not vary."""
+
+    names: tuple[str, ...]
+    rhat: FloatArray
+    ess_bulk: FloatArray
+    ess_tail: FloatArray
+
+    @classmethod
+    def of(cls, draws: FloatArray, names: tuple[str, ...]) -> Mixing:
+        """From draws (chain, draw, K)."""
+        axes = {"chain_axis": 0, "draw_axis": 1}
+        return cls(
+            names,
+            np.asarray(array_stats.rhat(draws, **axes)),
+            np.asarray(array_stats.ess(draws, **axes)),
+            np.asarray(array_stats.ess(draws, method="tail", prob=TAILS, **axes)),
+        )
+
+    @property
+    def worst_rhat(self) -> tuple[float, str]:
+        """Largest R-hat and whose it is."""
+        worst = int(np.nanargmax(self.rhat))
+        return float(self.rhat[worst]), self.names[worst]
+
+    @property
+    def fewest(self) -> tuple[float, str]:
+        """Smallest number of effective draws, bulk or tail, and whose it is."""
+        ess = np.fmin(self.ess_bulk, self.ess_tail)
+        worst = int(np.nanargmin(ess))
+        return float(ess[worst]), self.names[worst]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What to think of a set of draws."""
+
+    converged: bool
+    sentences: tuple[str, ...]
+    """The verdict, then one sentence for each measure."""
+    advice: str
+    """What to do; empty if all is well."""
+    by_subject: npt.NDArray[np.bool_]
+    """(S,): the subject's parameters mixed well."""
+    status: npt.NDArray[np.object_]
+    """(S,): a sentence on each subject."""
+    measures: dict[str, float]
+    """``divergences``, ``max_rhat``, ``min_ess_bulk``, ``min_ess_tail``."""
+
+    def record(self) -> dict[str, Any]:
+        """What a fit says of it in its settings."""
+        return {
+            "converged": self.converged,
+            "sentences": list(self.sentences),
+            "advice": self.advice,
+            **self.measures,
+        }
+
+
+def diagnose(
+    population: xr.Dataset, eta: FloatArray, labels: tuple[str, ...], diverging: npt.NDArray[Any]
+) -> Diagnosis:
+    """Judge draws.
+
+    Parameters
+    ----------
+    population : Dataset
+        Group ``population`` of a fit: ``mu`` and ``sigma``.
+    eta : ndarray, (chain, draw, S, P)
+        Parameters of the subjects, on any scale (R-hat and effective draws are computed from ranks).
+    labels : tuple of str
+        Labels of the P parameters.
+    diverging : ndarray of bool, (chain, draw)
+        Divergent transitions.
+
+    Returns
+    -------
+    Diagnosis
+    """
+    chains, draws, n_subjects, n_parameters = eta.shape
+    names = tuple(f"{label} of subject {s}" for s in range(n_subjects) for label in labels)
+    subjects = Mixing.of(eta.reshape(chains, draws, -1), names)
+    group = _of_population(population)
+    needed = FEWEST_EFFECTIVE * chains
+    n_divergent = int(np.sum(diverging))
+    rhat, ess = max(group.worst_rhat[0], subjects.worst_rhat[0]), min(group.fewest[0], subjects.fewest[0])
+    faults = {"divergences": n_divergent > 0, "rhat": not rhat < LARGEST_RHAT, "ess": not ess >= needed}
+    shape = (n_subjects, n_parameters)
+    by_subject, status = _subjects(subjects.rhat.reshape(shape), subjects, shape, labels, needed)
+    measures = {
+        "divergences": n_divergent,
+        "max_rhat": rhat,
+        "min_ess_bulk": float(np.nanmin(np.append(group.ess_bulk, subjects.ess_bulk))),
+        "min_ess_tail": float(np.nanmin(np.append(group.ess_tail, subjects.ess_tail))),
+    }
+    return Diagnosis(
+        converged=not any(faults.values()),
+        sentences=_sentences(faults, group, subjects, measures, (chains, draws)),
+        advice="; ".join(WHAT_TO_DO[fault] for fault, found in faults.items() if found),
+        by_subject=by_subject,
+        status=status,
+        measures=measures,
+    )
+
+
+def warn_if_not_converged(diagnosis: Diagnosis) -> None:
+    """One warning that says what is wrong and what to do."""
+    if not diagnosis.converged:
+        warnings.warn(
+            f"{' '.join(diagnosis.sentences)} What to do: {diagnosis.advice}.", UserWarning, stacklevel=3
+        )
+
+
+def _of_population(population: xr.Dataset) -> Mixing:
+    """Mixing of all coefficients and spreads that exist."""
+    columns, names = [], []
+    for name in ("mu", "sigma"):
+        values = population[name]
+        stacked = values.stack(quantity=[dim for dim in values.dims if dim not in ("chain", "draw")])
+        stacked = stacked.transpose("chain", "draw", "quantity")
+        keep = ~np.isnan(stacked.values[0, 0])
+        columns.append(stacked.values[:, :, keep])
+        names += [f"{name} of {', '.join(map(str, label))}" for label in stacked["quantity"].values[keep]]
+    return Mixing.of(np.concatenate(columns, axis=2), tuple(names))
+
+
+def _sentences(
+    faults: dict[str, bool],
+    group: Mixing,
+    subjects: Mixing,
+    measures: dict[str, float],
+    size: tuple[int, int],
+) -> tuple[str, ...]:
+    chains, draws = size
+    verdict = "The chains did not converge." if any(faults.values()) else "The chains converged."
+    n_divergent = int(measures["divergences"])
+    share = f" ({n_divergent / (chains * draws):.1%})" if n_divergent else ""
+    divergent = (
+        f"{n_divergent:,} of {chains * draws:,} transitions diverged{share}."
+        if n_divergent
+        else "No divergences."
+    )
+    both = [
+        (
+            f"Population: largest R-hat {m.worst_rhat[0]:.3f} ({m.worst_rhat[1]}), fewest effective draws "
+            f"{m.fewest[0]:,.0f} ({m.fewest[1]})."
+        )
+        for m in (group,)
+    ]
+    both.append(
+        f"Subjects: largest R-hat {subjects.worst_rhat[0]:.3f}, fewest effective draws {subjects.fewest[0]:,.0f} "
+        f"(needed: R-hat below {LARGEST_RHAT}, {FEWEST_EFFECTIVE * chains:,} effective draws)."
+    )
+    return (verdict, divergent, *both)
+
+
+def _subjects(
+    rhat: FloatArray, mixing: Mixing, shape: tuple[int, int], labels: tuple[str, ...], needed: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]:
+    """Whether each subject's parameters mixed, and a sentence on it."""
+    ess = np.fmin(mixing.ess_bulk, mixing.ess_tail).reshape(shape)
+    good = (rhat < LARGEST_RHAT) & (ess >= needed)
+    status = np.empty(shape[0], dtype=object)
+    for s in range(shape[0]):
+        figures = f"R-hat {np.nanmax(rhat[s]):.3f}, {np.nanmin(ess[s]):,.0f} effective draws"
+        bad = ", ".join(label for label, fine in zip(labels, good[s], strict=True) if not fine)
+        status[s] = f"Not converged ({bad}): {figures}." if bad else f"Converged: {figures}."
+    return good.all(axis=1), status

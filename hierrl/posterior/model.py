@@ -1,0 +1,254 @@
+"""The hierarchical model as a plain PyMC model with named dims."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import xarray as xr
+
+from hierrl.formulas import Formula
+from hierrl.kernels.problem import Problem
+from hierrl.kernels.symbols import pack_tables
+from hierrl.models.model import Model
+from hierrl.posterior.layout import FREE, Layout, Parametrization, lay_out
+from hierrl.posterior.op import (
+    ChoiceProbability,
+    PopulationMean,
+    SubjectLogLik,
+)
+from hierrl.posterior.transforms import Informed, NonCentered, Whitened, normal_in_coordinates
+from hierrl.prior import Prior
+
+LINKS = {"logit": 0, "log": 1, "identity": 2}
+TAKEN = (*FREE, "mu", "sigma", "choice")
+"""Names of variables that no parameter may have."""
+
+CHOICE_SIGNATURE = "(s,p),(o),(n),(n),(n),(c,m,n),(c,m,n),(m,a),(r,m,b),(c,d),(i),(f)->(n)"
+
+
+def pymc_model(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    prior: Prior | None = None,
+    start: xr.DataTree | None = None,
+    formula: Formula = None,
+    parametrization: Parametrization = "auto",
+    random_seed: int = 0,
+) -> pm.Model:
+    r"""The hierarchical model as a `pymc.Model`, to be sampled, extended or looked at with PyMC's own tools.
+
+    .. math:: y_s \sim \text{model}(\theta_s), \quad \text{link}(\theta_s) \sim N(x_s^\top \Gamma, \sigma^2), \quad
+              \Gamma_k \sim N(m_k, c_k^2), \quad \log \sigma \sim N(l, d^2).
+
+    Parameters
+    ----------
+    model : Model
+        What each subject does.
+    data : Dataset
+        Behaviour from `behaviour`.
+    prior : Prior, optional
+        From `empirical_prior` or `weak_prior`; the empirical prior of the same formula if not given.
+    start : DataTree, optional
+        A point fit of the same data, which says where to look for each subject; `fit_convex` is run if not given.
+    formula : str or mapping of str to str, optional
+        Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
+    parametrization : {"auto", "informed", "noncentered", "centered"}
+        Coordinates of the subjects. All give the same posterior; they differ in how well a sampler moves.
+    random_seed : int
+        Of the importance points behind prior and sites.
+
+    Returns
+    -------
+    pymc.Model
+        Free variables ``effects`` (term), ``log_sigma`` (parameter) and ``eta`` (subject, parameter), all on the link
+        scale for the scaled signal. In raw reward units: each parameter of the model, dims (subject[, arm]);
+        ``mu`` (parameter, coefficient) and ``sigma`` (parameter) on the link scale. ``choice`` (trial) is observed; its
+        predictive draws are choices given the subject's own past. Data are ``trials_*``; `trial_data` makes new values for
+        `pymc.set_data`, which needs no new compilation.
+
+    Raises
+    ------
+    ValueError
+        If prior, formula and data do not fit together, or a parameter has the name of one of these variables.
+
+    Examples
+    --------
+    >>> import hierrl as hr, pymc as pm
+    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=100)
+    >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=5, random_seed=1)
+    >>> with hr.pymc_model(hr.model("rw"), data) as pm_model:
+    ...     trace = pm.sample()  # doctest: +SKIP
+    """
+    return write_model(
+        lay_out(
+            model,
+            data,
+            prior=prior,
+            start=start,
+            formula=formula,
+            parametrization=parametrization,
+            random_seed=random_seed,
+        )
+    )
+
+
+def write_model(layout: Layout) -> pm.Model:
+    """The PyMC model of a layout."""
+    problem, population = layout.problem, layout.population
+    if clash := sorted(set(TAKEN) & set(problem.model.names)):
+        raise ValueError(
+            f"A parameter called {clash[0]!r} would clash with a variable of the PyMC model. Rename it."
+        )
+    # Scales of priors are positive already: no need to check them at every step.
+    with pm.Model(coords=_coords(layout), check_bounds=False) as pm_model:
+        arrays = _trial_variables(problem)
+        effects, log_sigma = _population_variables(layout)
+        design = (_data("design", population.design), _data("design_parameter", population.owner))
+        mean = PopulationMean()(effects, *design)
+        eta = _subjects(layout, mean, log_sigma)
+        theta = _natural(eta, problem.links)
+        _report(layout, effects, log_sigma, theta)
+        tables = pack_tables(problem.tables)._asdict()
+        pm.CustomDist(
+            "choice",
+            theta,
+            *arrays,
+            *(_data(f"tables_{name}", table) for name, table in tables.items()),
+            logp=_choice_logp,
+            dist=_choice_dist,
+            signature=CHOICE_SIGNATURE,
+            dtype="int64",
+            observed=pm_model["trials_choice"],
+            dims="trial",
+        )
+    return pm_model
+
+
+def trial_data(problem: Problem) -> dict[str, npt.NDArray[Any]]:
+    """Values of the data variables ``trials_*`` of a `pymc_model`, for `pymc.set_data`."""
+    # PyMC turns signed integers of new data into another type, but not unsigned ones.
+    trials = problem.trials._replace(kind=problem.trials.kind.view(np.uint8))
+    return {f"trials_{name}": values for name, values in trials._asdict().items()}
+
+
+def _coords(layout: Layout) -> dict[str, Any]:
+    problem, population = layout.problem, layout.population
+    return {
+        "subject": problem.subjects,
+        "arm": problem.arms,
+        "trial": np.arange(problem.n_trials),
+        "parameter": list(population.labels),
+        "coefficient": list(population.coefficients),
+        "term": population.term_names,
+    }
+
+
+def _data(name: str, values: npt.NDArray[Any], dims: tuple[str, ...] | None = None) -> Any:
+    """An input of the graph, so that no number of a study gets into compiled code.
+
+    As `pymc.Data` makes it, but 64-bit integers stay what they are: the kernels take no others.
+    """
+    variable = pytensor.shared(values, name=name)
+    pm.modelcontext(None).register_data_var(variable, dims=dims)
+    return variable
+
+
+def _trial_variables(problem: Problem) -> list[Any]:
+    by_trial = ("trials_choice", "trials_reset", "trials_scored")
+    return [
+        _data(name, values, ("trial",) if name in by_trial else None)
+        for name, values in trial_data(problem).items()
+    ]
+
+
+def _population_variables(layout: Layout) -> tuple[Any, Any]:
+    population, factor = layout.population, layout.sizes.effects
+    loc, scale = population.effects_prior
+    effects = normal_in_coordinates(
+        "effects",
+        _data("effects_loc", loc, ("term",)),
+        _data("effects_scale", scale, ("term",)),
+        _data("effects_factor", factor),
+        _data("effects_inverse", np.linalg.inv(factor)),
+        signature="(t),(t),(t,t),(t,t)->(t)",
+        transform=Whitened(),
+        dims=("term",),
+    )
+    loc, scale = population.spread_prior
+    centre, width = (
+        _data("log_sigma_loc", loc, ("parameter",)),
+        _data("log_sigma_scale", scale, ("parameter",)),
+    )
+    return effects, pm.Normal("log_sigma", centre, width, dims=("parameter",))
+
+
+def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
+    """Parameters (S, P) of the subjects on the link scale."""
+    sigma, dims = pt.exp(log_sigma)[None], ("subject", "parameter")
+    if layout.parametrization != "informed":
+        transform = {"transform": NonCentered()} if layout.parametrization == "noncentered" else {}
+        return pm.Normal("eta", mean, sigma, dims=dims, initval=layout.centre, **transform)
+    n_subjects, n_parameters = layout.centre.shape
+    return normal_in_coordinates(
+        "eta",
+        mean,
+        sigma,
+        _data("site_identity", np.eye(n_parameters)),
+        _data("site_group", np.zeros(n_subjects, dtype=np.int64)),
+        _data("site_curvature", layout.curvature),
+        _data("site_pull", layout.pull),
+        signature="(s,p),(g,p),(p,p),(s),(s,p,p),(s,p)->(s,p)",
+        transform=Informed(),
+        dims=dims,
+        initval=layout.centre,
+    )
+
+
+def _natural(eta: Any, links: tuple[str, ...]) -> Any:
+    """Link to natural scale, column by column."""
+    code = _data("links", np.array([LINKS[link] for link in links]))
+    positive = pt.eq(code, LINKS["log"])
+    # exp sees only the columns that it is for: overflow elsewhere would make gradients NaN.
+    exponential = pt.exp(pt.where(positive, eta, 0.0))
+    return pt.where(pt.eq(code, LINKS["logit"]), pt.sigmoid(eta), pt.where(positive, exponential, eta))
+
+
+def _report(layout: Layout, effects: Any, log_sigma: Any, theta: Any) -> None:
+    """Deterministics in raw reward units."""
+    problem, raw = layout.problem, layout.population.raw
+    columns: dict[str, list[Any]] = {}
+    for k, (_, parameter, _) in enumerate(problem.scalars):
+        columns.setdefault(parameter.name, []).append(theta[:, k] * problem.raw_factor()[k])
+    for parameter in problem.model.parameters:
+        found = columns.get(parameter.name, [])
+        if parameter.kind == "bias":
+            found = [pt.zeros_like(theta[:, 0]), *found]
+        if parameter.per_arm:
+            pm.Deterministic(parameter.name, pt.stack(found, axis=1), dims=("subject", "arm"))
+        else:
+            pm.Deterministic(parameter.name, found[0], dims="subject")
+    empty = pt.full(raw.shape, np.nan)
+    pm.Deterministic(
+        "mu",
+        pt.set_subtensor(empty[raw.row, raw.column], raw.factor * effects + raw.shift),
+        dims=("parameter", "coefficient"),
+    )
+    pm.Deterministic("sigma", raw.sigma_factor * pt.exp(log_sigma), dims="parameter")
+
+
+def _choice_logp(choice: Any, theta: Any, *arrays: Any) -> Any:
+    """Log-likelihood of all choices. They are in `arrays` too, since paths are made of them."""
+    return SubjectLogLik()(theta, *arrays)[0].sum()
+
+
+def _choice_dist(theta: Any, *arrays_and_size: Any) -> Any:
+    """Choices given the subject's own past; a missed one stays missed."""
+    arrays = arrays_and_size[:-1]
+    drawn = pm.Categorical.dist(p=ChoiceProbability()(theta, *arrays))
+    return pt.where(arrays[1] < 0, -1, drawn)

@@ -1,0 +1,204 @@
+"""The population of a posterior: its coefficients in a row, and what they mean in raw reward units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hierrl.formulas import DesignMatrix
+from hierrl.kernels.problem import Problem
+from hierrl.prior import Prior
+
+FloatArray = npt.NDArray[np.float64]
+
+N_NODES, FARTHEST = 97, 8.0
+"""Trapezoidal rule for population means, in standard deviations. For a smooth integrand that dies out it converges
+faster than Gauss-Hermite's: with sd 6 on the logit scale the error is 1e-9 and not 1e-4."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """T effects (coefficients of all parameters, one after the other) and P spreads; see `Prior` for their priors.
+
+    Effects and spreads are on the link scale for the *scaled* signal; what is reported is for raw reward units.
+    """
+
+    problem: Problem
+    designs: Mapping[str, DesignMatrix]
+    """By label of the scalar parameter."""
+    prior: Prior
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the P scalar parameters."""
+        return tuple(self.designs)
+
+    @cached_property
+    def terms(self) -> tuple[tuple[str, str], ...]:
+        """(parameter, coefficient) of the T effects."""
+        return tuple((label, name) for label, design in self.designs.items() for name in design.names)
+
+    @property
+    def term_names(self) -> list[str]:
+        """Names of the effects: ``alpha: Intercept``."""
+        return [f"{label}: {name}" for label, name in self.terms]
+
+    @cached_property
+    def coefficients(self) -> tuple[str, ...]:
+        """Names of all coefficients, each once."""
+        return tuple(dict.fromkeys(name for _, name in self.terms))
+
+    @cached_property
+    def design(self) -> FloatArray:
+        """(S, T): columns of all design matrices."""
+        return np.ascontiguousarray(np.concatenate([d.matrix for d in self.designs.values()], axis=1))
+
+    @cached_property
+    def owner(self) -> npt.NDArray[np.int64]:
+        """(T,): the parameter of each effect."""
+        return np.array([self.labels.index(label) for label, _ in self.terms], dtype=np.int64)
+
+    @cached_property
+    def effects_prior(self) -> tuple[FloatArray, FloatArray]:
+        """Locs and scales (T,) of the effects."""
+        pairs = [self.prior.mu(label)[1:] for label in self.labels]
+        return np.concatenate([loc for loc, _ in pairs]), np.concatenate([scale for _, scale in pairs])
+
+    @cached_property
+    def spread_prior(self) -> tuple[FloatArray, FloatArray]:
+        """Locs and scales (P,) of the log standard deviations."""
+        pairs = np.array([self.prior.log_sigma(label) for label in self.labels], dtype=np.float64)
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+    def mean(self, effects: FloatArray) -> FloatArray:
+        """Population mean (..., S, P) of each subject for effects (..., T)."""
+        indicator = np.eye(len(self.labels))[self.owner]
+        return np.einsum("st,...t,tp->...sp", self.design, effects, indicator)
+
+    @cached_property
+    def raw(self) -> RawUnits:
+        """How effects and spreads on the scaled signal become those in raw reward units."""
+        return RawUnits.of(self)
+
+    def to_dataset(self, effects: FloatArray, log_sigma: FloatArray) -> xr.Dataset:
+        """The group ``population`` of a fit from draws of effects (chain, draw, T) and spreads (chain, draw, P)."""
+        median, mean = self._natural(effects, np.exp(log_sigma))
+        draws = ("chain", "draw")
+        cells = next(iter(self.designs.values())).cells
+        return xr.Dataset(
+            {
+                "mu": ((*draws, "parameter", "coefficient"), self.raw.mu(effects), {"scale": "link"}),
+                "sigma": ((*draws, "parameter"), self.raw.sigma(log_sigma), {"scale": "link"}),
+                "mean": ((*draws, "parameter", "cell"), mean, {"scale": "natural"}),
+                "median": ((*draws, "parameter", "cell"), median, {"scale": "natural"}),
+            },
+            coords={
+                "chain": np.arange(effects.shape[0]),
+                "draw": np.arange(effects.shape[1]),
+                "parameter": np.array(self.labels, dtype=object),
+                "coefficient": np.array(self.coefficients, dtype=object),
+                "cell": np.array(cells, dtype=object),
+            },
+        )
+
+    def _natural(self, effects: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Population median and mean (chain, draw, P, cells) on the natural scale."""
+        median, mean = [], []
+        for k, (design, link) in enumerate(zip(self.designs.values(), self.problem.links, strict=True)):
+            centre = effects[..., self.owner == k] @ design.cell_matrix.T
+            factor = self.problem.raw_factor()[k]
+            median.append(factor * _natural_scale(centre, link))
+            mean.append(factor * natural_mean(centre, sigma[..., k, None], link))
+        return np.stack(median, axis=-2), np.stack(mean, axis=-2)
+
+
+@dataclass(frozen=True)
+class RawUnits:
+    """Rewards in raw units are `reward_scale` times the scaled signal; a weight is per reward, so it shrinks.
+
+    On the log link that is a shift of what is a level; on the identity link a factor; rates have no unit.
+    """
+
+    row: npt.NDArray[np.int64]
+    """(T,) position of an effect's parameter ..."""
+    column: npt.NDArray[np.int64]
+    """(T,) ... and of its coefficient in ``mu``."""
+    shape: tuple[int, int]
+    """Parameters and coefficients of ``mu``."""
+    shift: FloatArray
+    """(T,)"""
+    factor: FloatArray
+    """(T,)"""
+    sigma_factor: FloatArray
+    """(P,)"""
+
+    @classmethod
+    def of(cls, population: Population) -> RawUnits:
+        """For a population, from the links and units of its parameters."""
+        problem, owner = population.problem, population.owner
+        link, size = np.array(problem.links), problem.raw_factor()
+        is_level = np.concatenate([design.is_level for design in population.designs.values()])
+        factor = np.where(link == "identity", size, 1.0)
+        column = [population.coefficients.index(name) for _, name in population.terms]
+        return cls(
+            row=owner,
+            column=np.array(column, dtype=np.int64),
+            shape=(len(population.labels), len(population.coefficients)),
+            shift=np.where((link == "log")[owner] & is_level, np.log(size)[owner], 0.0),
+            factor=factor[owner],
+            sigma_factor=factor,
+        )
+
+    def mu(self, effects: FloatArray) -> FloatArray:
+        """Effects (..., T) as (..., parameter, coefficient), NaN where a parameter has no such coefficient."""
+        table = np.full((*effects.shape[:-1], *self.shape), np.nan)
+        table[..., self.row, self.column] = self.factor * effects + self.shift
+        return table
+
+    def sigma(self, log_sigma: FloatArray) -> FloatArray:
+        """Standard deviations (..., P) on the link scale."""
+        return self.sigma_factor * np.exp(log_sigma)
+
+
+def _natural_scale(value: FloatArray, link: str) -> FloatArray:
+    if link == "logit":
+        return 1.0 / (1.0 + np.exp(-value))
+    return np.exp(value) if link == "log" else value
+
+
+def natural_mean(centre: npt.ArrayLike, sigma: npt.ArrayLike, link: str) -> FloatArray:
+    r"""Mean of a parameter over the population, :math:`E[\mathrm{link}^{-1}(c + \sigma x)]` with standard normal x.
+
+    Parameters
+    ----------
+    centre, sigma : array_like
+        On the link scale; they broadcast.
+    link : {"logit", "log", "identity"}
+
+    Returns
+    -------
+    ndarray
+        By quadrature for logit; exactly ``exp(c + sigma**2 / 2)`` for log and ``c`` for identity.
+    """
+    centre, sigma = np.broadcast_arrays(np.asarray(centre, float), np.asarray(sigma, float))
+    if link == "log":
+        return np.exp(centre + sigma**2 / 2)
+    if link == "identity":
+        return centre.copy()
+    nodes = np.linspace(-FARTHEST, FARTHEST, N_NODES)
+    weights = np.exp(-(nodes**2) / 2)
+    total = np.zeros(centre.shape)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        total += weight * _natural_scale(centre + sigma * node, link)
+    return total
+
+
+def summary_of(prior: Prior) -> dict[str, Any]:
+    """What a fit records of its prior."""
+    return {"kind": prior.kind, "formula": dict(prior.formula), "notes": list(prior.notes)}

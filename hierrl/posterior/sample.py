@@ -1,0 +1,219 @@
+"""The hierarchical posterior as a fit."""
+
+from __future__ import annotations
+
+import warnings
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hierrl.fits import build_fit
+from hierrl.formulas import Formula
+from hierrl.kernels.problem import Problem
+from hierrl.models.model import Model
+from hierrl.posterior.diagnostics import Diagnosis, diagnose, warn_if_not_converged
+from hierrl.posterior.layout import Layout, Parametrization, lay_out
+from hierrl.posterior.model import write_model
+from hierrl.posterior.samplers import SAMPLERS, Draws, Run
+from hierrl.prior import Prior
+
+FloatArray = npt.NDArray[np.float64]
+
+DEFAULT_TUNE = 500
+"""Warm-up draws per chain: chains start near the posterior, in coordinates of about unit scale."""
+
+NO_BOUND = "A posterior is no point: log-likelihood, bound and gap are for point fits."
+
+
+def fit_posterior(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    prior: Prior | None = None,
+    start: xr.DataTree | None = None,
+    formula: Formula = None,
+    method: Literal["nuts"] = "nuts",
+    parametrization: Parametrization = "auto",
+    draws: int = 1000,
+    tune: int | None = None,
+    chains: int = 4,
+    target_accept: float = 0.8,
+    cores: int | None = None,
+    random_seed: int = 0,
+    progress: bool = True,
+    log_likelihood: bool = False,
+    sampler: Literal["nutpie", "pymc"] = "nutpie",
+) -> xr.DataTree:
+    r"""Sample the posterior of all subjects and of the population they come from.
+
+    .. math:: y_s \sim \text{model}(\theta_s), \quad \text{link}(\theta_s) \sim N(x_s^\top \Gamma, \sigma^2), \quad
+              \Gamma_k \sim N(m_k, c_k^2), \quad \log \sigma \sim N(l, d^2)
+
+    with the link logit for rates and lapse, log for weights, identity for signed weights, biases and start values.
+
+    Parameters
+    ----------
+    model : Model
+        What each subject does.
+    data : Dataset
+        Behaviour from `behaviour`.
+    prior : Prior, optional
+        From `empirical_prior` or `weak_prior`. If not given, the empirical prior of the same formula is made from the
+        same data, and the fit's settings say so (``prior_given`` is False).
+    start : DataTree, optional
+        A point fit of the same subjects: where to look for each of them. `fit_convex` is run if not given.
+    formula : str or mapping of str to str, optional
+        Population means by covariates of the subjects, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
+    method : {"nuts"}
+        No-U-turn sampler.
+    parametrization : {"auto", "informed", "noncentered", "centered"}
+        Coordinates of the subjects. All give the same posterior; ``"auto"`` chooses and the settings say why.
+    draws, tune, chains : int
+        Draws and warm-up draws (500 if not given) per chain.
+    target_accept : float
+        Between 0 and 1; nearer to 1 for smaller steps.
+    cores : int, optional
+        Chains at a time; all cores if not given.
+    random_seed : int
+        The same seed gives the same draws on the same machine.
+    progress : bool
+        Show progress bars on a terminal or in a notebook.
+    log_likelihood : bool
+        Store the log-likelihood of every scored trial at every draw (``log_likelihood`` group): 32 kB per trial.
+    sampler : {"nutpie", "pymc"}
+        Who runs NUTS. Both sample the same `pymc.Model`.
+
+    Returns
+    -------
+    DataTree
+        ``posterior``: each parameter, dims (chain, draw, subject[, arm]), raw reward units. ``population``: ``mu``
+        (chain, draw, parameter, coefficient) and ``sigma`` (chain, draw, parameter) on the link scale; ``mean`` and
+        ``median`` (chain, draw, parameter, cell) on the natural scale. ``sample_stats``, ``fit_stats``,
+        ``observed_data``, ``constant_data``. Settings hold prior, parametrization, diagnostics in words.
+
+    Raises
+    ------
+    ValueError
+        If an argument has no such value, or data, prior and formula do not fit together.
+
+    Warns
+    -----
+    UserWarning
+        If the chains did not converge, with what to do.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=100)
+    >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=10, random_seed=1)
+    >>> fit = hr.fit_posterior(hr.model("rw"), data)  # doctest: +SKIP
+    >>> fit["population"]["median"].mean(("chain", "draw"))  # doctest: +SKIP
+    """
+    _check(method, sampler, draws, chains)
+    started = perf_counter()
+    layout = lay_out(
+        model,
+        data,
+        prior=prior,
+        start=start,
+        formula=formula,
+        parametrization=parametrization,
+        random_seed=random_seed,
+        progress=progress,
+    )
+    run = Run(
+        draws, DEFAULT_TUNE if tune is None else tune, chains, target_accept, cores, random_seed, progress
+    )
+    prepared = perf_counter() - started
+    found = SAMPLERS[sampler](write_model(layout), layout, run)
+    asked = {"method": method, "sampler": sampler, "log_likelihood": log_likelihood, **_recorded(run)}
+    fit = assemble(layout, data, found, {**asked, "prepare": prepared}, log_likelihood=log_likelihood)
+    return fit
+
+
+def assemble(
+    layout: Layout, data: xr.Dataset, found: Draws, settings: dict[str, Any], *, log_likelihood: bool
+) -> xr.DataTree:
+    """The fit that a layout's draws make, after a look at how well they mixed."""
+    problem = layout.problem
+    effects, log_sigma, eta = found.values
+    theta = problem.from_link(eta)
+    population = layout.population.to_dataset(effects, log_sigma)
+    diagnosis = diagnose(population, eta, problem.labels, found.stats["diverging"].values)
+    groups = {"population": population, "sample_stats": found.stats}
+    if log_likelihood:
+        groups["log_likelihood"] = trial_log_likelihood(problem, theta)
+    seconds = {"prepare": settings.pop("prepare"), **found.seconds}
+    fit = build_fit(
+        problem,
+        data,
+        theta,
+        stats=_stats(problem, diagnosis, eta, seconds["sample"]),
+        settings={
+            "estimator": "posterior",
+            **layout.record(),
+            **settings,
+            "seconds": seconds,
+            "diagnostics": diagnosis.record(),
+            "notes": [note for note in (_on_prior(layout), found.note) if note],
+        },
+        groups=groups,
+    )
+    for name in ("loglik", "bound", "gap"):
+        fit["fit_stats"][name].attrs["reason"] = NO_BOUND
+    fit["fit_stats"]["se"].attrs["long_name"] = "posterior standard deviation on the link scale"
+    if found.note:
+        warnings.warn(found.note, UserWarning, stacklevel=3)
+    warn_if_not_converged(diagnosis)
+    return fit
+
+
+def trial_log_likelihood(problem: Problem, theta: FloatArray) -> xr.Dataset:
+    """Group ``log_likelihood``: ``choice`` (chain, draw, trial) of the scored trials at theta (chain, draw, S, P)."""
+    scored = np.flatnonzero(problem.trials.scored)
+    values = np.stack([problem.trial_loglik(draw)[scored] for draw in theta.reshape(-1, *theta.shape[2:])])
+    coords = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1]), "trial": scored}
+    return xr.Dataset(
+        {"choice": (("chain", "draw", "trial"), values.reshape(*theta.shape[:2], -1))}, coords=coords
+    )
+
+
+def _check(method: str, sampler: str, draws: int, chains: int) -> None:
+    if method == "marginal":
+        raise ValueError("method='marginal' is not available yet; method='nuts' gives the same posterior.")
+    if method != "nuts":
+        raise ValueError(f"method={method!r} is not one of ('nuts',).")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler={sampler!r} is not one of {tuple(SAMPLERS)}.")
+    for name, value in (("draws", draws), ("chains", chains)):
+        if value < 1:
+            raise ValueError(f"{name}= must be at least 1; found {value}.")
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    names = ("draws", "tune", "chains", "target_accept", "random_seed")
+    return {name: getattr(run, name) for name in names}
+
+
+def _on_prior(layout: Layout) -> str:
+    if layout.prior_given:
+        return ""
+    widen = layout.population.prior.settings.get("widen")
+    return (
+        f"The prior was made from the same data: centred at their maximum marginal likelihood and {widen:g} standard "
+        "errors wide (empirical_prior); slopes and contrasts have a weak prior centred at 0."
+    )
+
+
+def _stats(
+    problem: Problem, diagnosis: Diagnosis, eta: FloatArray, seconds: float
+) -> dict[str, npt.ArrayLike]:
+    return {
+        "converged": diagnosis.by_subject,
+        "status": diagnosis.status,
+        "seconds": seconds * problem.n_rows / problem.n_trials,
+        "se": eta.std(axis=(0, 1), ddof=1),
+    }

@@ -1,0 +1,173 @@
+"""Running NUTS: starting values spread over what the posterior may be, nutpie or PyMC, and keeping what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import nutpie
+import pymc as pm
+import xarray as xr
+
+from hierrl.posterior.compiled import compile_model
+from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
+from hierrl.posterior.layout import FREE, Layout
+
+FloatArray = npt.NDArray[np.float64]
+
+OVERDISPERSION = 2.0
+"""Posterior standard deviations, roughly, by which chains start apart: R-hat can only see what began apart."""
+
+FEWEST_DRAWS = 50
+"""An interrupted chain with fewer draws than this is dropped."""
+
+ARVIZ_NAMES = {
+    "depth": "tree_depth",
+    "tree_depth": "tree_depth",
+    "diverging": "diverging",
+    "energy": "energy",
+    "energy_error": "energy_error",
+    "logp": "lp",
+    "lp": "lp",
+    "maxdepth_reached": "reached_max_treedepth",
+    "reached_max_treedepth": "reached_max_treedepth",
+    "mean_tree_accept": "acceptance_rate",
+    "acceptance_rate": "acceptance_rate",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+}
+"""Statistics of the samplers that are kept, and what ArviZ calls them."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to sample."""
+
+    draws: int
+    tune: int
+    chains: int
+    target_accept: float
+    cores: int | None
+    random_seed: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a sampler gives."""
+
+    values: Point
+    """Draws of the free variables, leading dims (chain, draw)."""
+    stats: xr.Dataset
+    """Group ``sample_stats`` of a fit."""
+    note: str
+    """What the user should know of the run; empty if it went to its end."""
+    seconds: dict[str, float]
+    """``compile`` and ``sample``."""
+
+
+def start_of_chain(layout: Layout, seed: Any) -> Point:
+    """Values where a chain may start: population about the prior's centre, subjects about their sites."""
+    rng = np.random.default_rng(seed)
+    population, sizes = layout.population, layout.sizes
+    effects = OVERDISPERSION * sizes.effects @ rng.standard_normal(len(population.terms))
+    log_sigma = OVERDISPERSION * sizes.log_sigma @ rng.standard_normal(len(population.labels))
+    eta = np.einsum("spq,sq->sp", sizes.subjects, rng.standard_normal(layout.centre.shape))
+    return Point(
+        population.effects_prior[0] + effects, population.spread_prior[0] + log_sigma, layout.centre + eta
+    )
+
+
+def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
+    """Sample with nutpie; on Ctrl-C keep what there is."""
+    started = perf_counter()
+    names = [pm_model.rvs_to_values[pm_model[name]].name for name in FREE]
+
+    def start(seed: Any) -> dict[str, FloatArray]:
+        values = Point(*(value[None] for value in start_of_chain(layout, seed)))
+        return {name: z[0] for name, z in zip(names, coordinates_of(layout, values), strict=True)}
+
+    compiled = compile_model(pm_model, start)
+    ready = perf_counter()
+    tree = nutpie.sample(
+        compiled,
+        draws=run.draws,
+        tune=run.tune,
+        chains=run.chains,
+        cores=run.cores,
+        seed=run.random_seed,
+        target_accept=run.target_accept,
+        save_warmup=False,
+        progress_bar=run.progress and is_watched(),
+    )
+    seconds = {"compile": ready - started, "sample": perf_counter() - ready}
+    draws = Point(*(tree["posterior"][name].values for name in names))
+    flat = Point(*(z.reshape(-1, *z.shape[2:]) for z in draws))
+    values = Point(*(v.reshape(*draws.eta.shape[:2], *v.shape[1:]) for v in parameters_of(layout, flat)))
+    return _collect(values, tree["sample_stats"], run, seconds)
+
+
+def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
+    """Sample with PyMC's own NUTS."""
+    started = perf_counter()
+    with pm_model:
+        tree = pm.sample(
+            draws=run.draws,
+            tune=run.tune,
+            chains=run.chains,
+            cores=run.cores,
+            random_seed=run.random_seed,
+            target_accept=run.target_accept,
+            nuts_sampler="pymc",
+            initvals=[start_of_chain(layout, (run.random_seed, k))._asdict() for k in range(run.chains)],
+            progressbar=run.progress and is_watched(),
+            compute_convergence_checks=False,
+        )
+    values = Point(*(tree["posterior"][name].values for name in FREE))
+    seconds = {"compile": 0.0, "sample": perf_counter() - started}
+    return _collect(values, tree["sample_stats"], run, seconds)
+
+
+SAMPLERS: dict[str, Callable[[pm.Model, Layout, Run], Draws]] = {
+    "nutpie": sample_with_nutpie,
+    "pymc": sample_with_pymc,
+}
+
+
+def is_watched() -> bool:
+    """Whether somebody would see a progress bar: a terminal or a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def _collect(values: Point, stats: xr.DataTree, run: Run, seconds: dict[str, float]) -> Draws:
+    kept, length = _complete(values.effects)
+    if not kept.any():
+        raise KeyboardInterrupt(
+            f"Sampling was stopped before any chain had {FEWEST_DRAWS} draws after its warm-up: nothing to keep."
+        )
+    variables = {
+        known: (("chain", "draw"), stats[name].values[kept, :length])
+        for name, known in ARVIZ_NAMES.items()
+        if name in stats
+    }
+    coords = {"chain": np.arange(kept.sum()), "draw": np.arange(length)}
+    note = "" if kept.all() and length == run.draws else _interrupted(run, int(kept.sum()), length)
+    whole = Point(*(np.ascontiguousarray(value[kept, :length]) for value in values))
+    return Draws(whole, xr.Dataset(variables, coords=coords), note, seconds)
+
+
+def _complete(draws: FloatArray) -> tuple[npt.NDArray[np.bool_], int]:
+    """Chains with enough draws, and how many all of these have; after an interrupt the rest is NaN."""
+    lengths = np.isfinite(draws).all(axis=2).sum(axis=1)
+    kept = lengths >= max(1, min(FEWEST_DRAWS, draws.shape[1]))
+    return kept, int(lengths[kept].min()) if kept.any() else 0
+
+
+def _interrupted(run: Run, chains: int, length: int) -> str:
+    asked = f"{run.chains} chains of {run.draws:,} draws"
+    return f"Sampling was stopped: of {asked}, {chains} chains with {length:,} draws each are kept."
