@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from hierrl.importance.gaussian import Sites, matched_curvature, positive_part, widened
 from hierrl.importance.modes import FARTHEST, Modes, penalised_modes
 from hierrl.importance.pareto import GOOD_K, effective_size, pareto_k
 from hierrl.importance.proposals import Proposal, proposal_at
@@ -37,9 +38,6 @@ N_POINTS = 1024
 
 FEWEST_PER_PARAMETER = 20
 """Effective points per parameter that a covariance needs."""
-
-SMALLEST_SHARE = 1e-3
-"""Of the population's spread: no subject is known better than that."""
 
 
 @dataclass(frozen=True)
@@ -58,36 +56,16 @@ class Points:
         """(S, J) log-likelihood minus log-proposal."""
         return self.loglik - self.log_proposal
 
-    def take(self, subjects: npt.ArrayLike) -> Points:
+    def take(self, subjects: npt.NDArray) -> Points:
         """The points of some subjects."""
         return Points(self.eta[subjects], self.loglik[subjects], self.log_proposal[subjects])
 
-    def put(self, subjects: npt.ArrayLike, other: Points) -> Points:
+    def put(self, subjects: npt.NDArray, other: Points) -> Points:
         """These points with those of some subjects replaced."""
         arrays = [self.eta.copy(), self.loglik.copy(), self.log_proposal.copy()]
         for array, new in zip(arrays, (other.eta, other.loglik, other.log_proposal), strict=True):
             array[subjects] = new
         return Points(*arrays)
-
-
-@dataclass(frozen=True)
-class Sites:
-    r"""Gaussian stand-ins of each subject's log-likelihood, for the informed parametrization.
-
-    :math:`\ell_s(\eta) \approx c + g^\top (\eta - h) - \frac12 (\eta - h)^\top H (\eta - h)` on the link
-    scale.
-    """
-
-    centre: FloatArray
-    """(S, P): h."""
-    gradient: FloatArray
-    """(S, P): g."""
-    curvature: FloatArray
-    """(S, P, P): H, positive semi-definite."""
-    method: npt.NDArray[np.str_]
-    """(S,): ``"moments"`` of importance points, or ``"laplace"`` where these degenerate."""
-    k_hat: FloatArray
-    """(S,): Pareto tail index of the importance weights."""
 
 
 @njit(**JIT)
@@ -156,8 +134,7 @@ def score_population(eta, mean, sd, weight, gradient, hessian):
 
 @njit(**JIT)
 def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gradient, hessian):
-    """`weight_points` and `score_population` for an index array of subjects; arrays lead with all S "
-    "subjects."""
+    """`weight_points` and `score_population` for an index array of subjects; other arrays lead with all S."""
     no_hessian = np.empty((0, 0))
     for s in subjects:
         value[s] = weight_points(eta[s], log_ratio[s], mean[s], sd[s], weight[s])
@@ -179,8 +156,8 @@ def importance_points(
 ) -> Points:
     """Draw points for the population N(mean, sd^2) and score them.
 
-    Subjects whose weights have a heavy tail (Pareto k above 0.7) get new points once, around their mean and
-    covariance as far as the first points tell.
+    Subjects whose weights have a heavy tail (Pareto k above 0.7) get new points once, which also lie around
+    their mean and covariance as far as the first points tell.
 
     Parameters
     ----------
@@ -204,13 +181,15 @@ def importance_points(
     mean, sd = _broadcast(problem.n_subjects, mean, sd, problem.n_parameters)
     modes = penalised_modes(problem, mean, sd) if modes is None else modes
     drawn = {"n_points": n_points, "cores": cores}
-    first = proposal_at(modes.eta, modes.covariance, mean, sd)
+    around = (modes.eta, modes.covariance)
+    first = proposal_at(mean, sd, around)
     points = _draw(problem, first, random_seed=random_seed, progress=progress, **drawn)
     heavy = np.flatnonzero(~(diagnose(points, mean, sd)[1] <= GOOD_K))
     if heavy.size == 0:
         return points
     centre, covariance = posterior_moments(points.take(heavy), mean[heavy], sd[heavy])
-    second = proposal_at(centre, _widened(covariance, sd[heavy]), mean[heavy], sd[heavy])
+    better = (centre, widened(covariance, sd[heavy]))
+    second = proposal_at(mean[heavy], sd[heavy], better, better, tuple(values[heavy] for values in around))
     return points.put(heavy, _draw(problem.select(heavy), second, random_seed=random_seed + 1, **drawn))
 
 
@@ -267,8 +246,7 @@ def weights(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> FloatArra
 def posterior_moments(
     points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, P) and covariance (S, P, P) of each subject's parameters given the population N(mean, "
-    "sd^2)."""
+    """Mean (S, P) and covariance (S, P, P) of each subject's parameters in the population N(mean, sd^2)."""
     weight = weights(points, mean, sd)[:, :, None]
     centre = (points.eta @ weight)[:, :, 0]
     away = points.eta - centre[:, :, None]
@@ -343,11 +321,10 @@ def sites(
     )
     size, k_hat = diagnose(points, mean, sd)
     good = (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * problem.n_parameters)
-    centre, curvature = modes.eta.copy(), _positive_part(modes.curvature)
+    centre, curvature = modes.eta.copy(), positive_part(modes.curvature)
     if good.any():
         centre[good], covariance = posterior_moments(points.take(good), mean[good], sd[good])
-        excess = np.linalg.inv(_widened(covariance, sd[good])) - _diagonal(sd[good] ** -2)
-        curvature[good] = _positive_part(excess)
+        curvature[good] = matched_curvature(covariance, sd[good])
     return Sites(centre, (centre - mean) / sd**2, curvature, np.where(good, "moments", "laplace"), k_hat)
 
 
@@ -357,18 +334,3 @@ def _broadcast(
     """Contiguous (S, P) arrays."""
     pair = (np.broadcast_to(np.asarray(value, dtype=np.float64), (n_subjects, p)) for value in (mean, sd))
     return tuple(np.ascontiguousarray(value) for value in pair)  # type: ignore[return-value]
-
-
-def _diagonal(values: FloatArray) -> FloatArray:
-    """(S, P) -> (S, P, P)."""
-    return values[:, :, None] * np.eye(values.shape[1])
-
-
-def _widened(covariance: FloatArray, sd: FloatArray) -> FloatArray:
-    """Covariances (S, P, P) that can be inverted even if a single point got all the weight."""
-    return covariance + _diagonal((SMALLEST_SHARE * sd) ** 2)
-
-
-def _positive_part(matrix: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)

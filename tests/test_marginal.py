@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from builders import random_behaviour
 from learners import learners, population
 from scipy.special import logsumexp
@@ -44,7 +44,7 @@ def quadrature(problem: Problem, mean: float, sd: float) -> tuple[np.ndarray, np
         [problem.link_derivatives(np.full((problem.n_subjects, 1), x), order=0)[0] for x in grid]
     )
     log_joint = loglik + norm.logpdf(grid, mean, sd)[:, None] + np.log(grid[1] - grid[0])
-    total = logsumexp(log_joint, axis=0)
+    total = np.asarray(logsumexp(log_joint, axis=0))
     weight = np.exp(log_joint - total)
     centre = grid @ weight
     return total, centre, (grid**2) @ weight - centre**2
@@ -138,7 +138,7 @@ def test_the_proposal_density_is_that_of_the_points(n_points):
     rng = np.random.default_rng(9)
     factor = rng.normal(size=(5, 3, 3))
     covariance = factor @ factor.transpose(0, 2, 1) + np.eye(3)
-    proposal = proposal_at(rng.normal(size=(5, 3)), covariance, np.zeros((5, 3)), np.full((5, 3), 2.0))
+    proposal = proposal_at(np.zeros((5, 3)), np.full((5, 3), 2.0), (rng.normal(size=(5, 3)), covariance))
     eta = proposal.draw(n_points, 1)
     assert eta.shape == (5, 3, n_points)
     # Importance sampling with the density must find that another density integrates to one.
@@ -172,7 +172,7 @@ def test_weights_add_up_and_diagnostics_see_a_bad_population(two):
 
 def test_points_can_be_taken_and_put(two):
     points, others = (importance_points(two, 0.0, 1.0, n_points=32, random_seed=seed) for seed in (1, 2))
-    mixed = points.put([3, 5], others.take([3, 5]))
+    mixed = points.put(np.array([3, 5]), others.take(np.array([3, 5])))
     assert isinstance(mixed, Points)
     np.testing.assert_array_equal(mixed.eta[[3, 5]], others.eta[[3, 5]])
     np.testing.assert_array_equal(mixed.loglik[0], points.loglik[0])

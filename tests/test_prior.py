@@ -154,7 +154,7 @@ def marginal_optimum(model: hr.Model, data) -> tuple[np.ndarray, np.ndarray]:
 
     def negative(x):
         log_joint = loglik + norm.logpdf(grid, x[0], np.exp(x[1]))[:, None] + np.log(grid[1] - grid[0])
-        return -logsumexp(log_joint, axis=0).sum() - norm.logpdf(x, loc, scale).sum()
+        return -np.sum(logsumexp(log_joint, axis=0)) - norm.logpdf(x, loc, scale).sum()
 
     best, step = minimize(negative, loc, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8}).x, 1e-3
     curvature = np.empty((2, 2))

@@ -197,7 +197,7 @@ def _factors(terms: list[Any], frame: pd.DataFrame) -> Iterator[str]:
 
 def _cells(frame: pd.DataFrame, factors: Mapping[str, Any]) -> tuple[tuple[str, ...], pd.DataFrame]:
     """Labels of the cells, and covariates of an average subject in each."""
-    levels = {name: _levels(frame[name]) for name in factors}
+    levels = {name: _levels(pd.Series(frame[name])) for name in factors}
     rows = list(product(*levels.values()))
     labels = [", ".join(f"{name}={value}" for name, value in zip(levels, row, strict=True)) for row in rows]
     columns: dict[str, Any] = {"": np.zeros(len(rows))}

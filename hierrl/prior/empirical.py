@@ -153,7 +153,7 @@ def starts(problem: Problem, fit: xr.DataTree) -> FloatArray:
         raise ValueError(
             f"start= is a fit without the parameter {sorted(missing)[0]!r}. Fit this model first."
         )
-    subjects = fit["posterior"]["subject"].values
+    subjects = fit["posterior"].to_dataset()["subject"].values
     if not np.array_equal(subjects, problem.subjects):
         raise ValueError(
             f"start= was fitted to other subjects ({listed(subjects[:3])}, ...) than those of the behaviour "
@@ -181,8 +181,9 @@ def estimate_population(
     n_points = n_points or (N_POINTS if problem.n_parameters < MANY_PARAMETERS else N_POINTS_MANY)
     phi, eta = _begin(layout, start)
     phi, modes = laplace_em(problem, layout, phi, eta)
-    covariance, used = _laplace_covariance(layout, modes, phi), np.ones(problem.n_subjects, dtype=bool)
-    before = -np.inf
+    everybody = np.ones(problem.n_subjects, dtype=bool)
+    rough = (phi, _laplace_covariance(layout, modes, phi), everybody)
+    last, before = everybody, -np.inf
     for round_ in range(MAX_ROUNDS):
         mean, sd = layout.population(phi)
         modes = penalised_modes(problem, mean, sd, start=modes.eta)
@@ -202,10 +203,11 @@ def estimate_population(
                 "the population was estimated by Laplace-EM, which is biased toward small spreads where "
                 "subjects are uninformative."
             )
-            return Estimate(phi, covariance, np.ones_like(used), (note,))
+            return Estimate(*rough, (note,))
         new, covariance, now = maximise_marginal(points, layout, phi, used)
-        moved, gain = np.abs(new - phi) / np.sqrt(np.diag(covariance)), now - before
-        phi, before = new, now
+        moved = np.abs(new - phi) / np.sqrt(np.diag(covariance))
+        gain = now - before if np.array_equal(used, last) else np.inf
+        phi, before, last = new, now, used
         if round_ > 0 and (moved.max() < STILL or gain < NO_GAIN):
             break
     return Estimate(phi, covariance, used, _left_out(problem, used))
@@ -243,8 +245,7 @@ def _left_out(problem: Problem, used: BoolArray) -> tuple[str, ...]:
 def _terms(
     weak: Prior, layout: Layout, estimate: Estimate, widen: float
 ) -> tuple[tuple[PriorTerm, ...], tuple[str, ...]]:
-    """The weak prior's terms with an empirical centre and scale where that may be, and what to say about "
-    "it."""
+    """The weak prior's terms with an empirical centre and scale where that may be, and remarks."""
     error = np.sqrt(np.diag(estimate.covariance))
     place = _places(weak, layout)
     terms, notes = [], []

@@ -82,11 +82,13 @@ class Layout:
 
 def maximise_marginal(
     points: Points, layout: Layout, phi: FloatArray, use: npt.NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
-    """The most probable population (D,) and its covariance (D, D), from `phi` and with the subjects marked "
-    "`use`."""
-    jacobian, some = layout.jacobian()[use], points.take(use)
+) -> tuple[FloatArray, FloatArray, float]:
+    """The most probable population (D,), its covariance (D, D) and the log-posterior at `phi`, for subjects `use`.
 
+    The search starts at `phi`, where the points were drawn, and doesn't go where few of them count: an optimum
+    there would be one of the points' chance, not of the data. Draw new points at the result until it stays.
+    """
+    jacobian, some = layout.jacobian()[use], points.take(use)
     size_here = effective_size(weights(some, *_of(layout.population(phi), use)))
 
     def look(phi: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -96,7 +98,7 @@ def maximise_marginal(
         z = (phi - layout.loc) / layout.scale
         slope = np.einsum("sad,sa->d", jacobian, gradient) - z / layout.scale
         curvature = jacobian.transpose(0, 2, 1) @ hessian @ jacobian
-        total = value.sum() - 0.5 * z @ z if kept >= FEWEST_KEPT else -np.inf
+        total = float(value.sum() - 0.5 * z @ z) if kept >= FEWEST_KEPT else -np.inf
         return total, slope, np.diag(layout.scale**-2) - curvature.sum(axis=0)
 
     best, curvature = _climb(look, phi)
@@ -112,8 +114,10 @@ def _of(
 def _climb(
     look: Callable[[FloatArray], tuple[float, FloatArray, FloatArray]], phi: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Damped Newton: `look` gives value, gradient and negative Hessian. Gives the best point and the latter "
-    "there."""
+    """Damped Newton up to the edge of where `look` has a value; gives the best point and the curvature there.
+
+    `look` gives value (minus infinity outside), gradient and negative Hessian.
+    """
     value, slope, curvature = look(phi)
     scale, at_edge = np.ones_like(phi), 0
     for _ in range(NEWTON_ITERATIONS):
@@ -146,8 +150,7 @@ def _positive_definite(curvature: FloatArray, scale: FloatArray) -> FloatArray:
 def laplace_em(
     problem: Problem, layout: Layout, phi: FloatArray, eta: FloatArray
 ) -> tuple[FloatArray, Modes]:
-    """Approximate population by Laplace-EM, from `phi` (D,) and the subjects' `eta` (S, P); and the modes "
-    "in it."""
+    """A population by Laplace-EM and the modes in it, from `phi` (D,) and the subjects' `eta` (S, P)."""
     modes = penalised_modes(problem, *layout.population(phi), start=eta)
     for _ in range(EM_ITERATIONS):
         new = _expectation_maximised(layout, modes, phi)

@@ -164,7 +164,7 @@ class Prior:
                 row[name] = term.natural(term.loc + width * term.scale, self.reward_scale)
             rows.append(row)
         columns = ["parameter", "role", "coefficient", "link", "loc", "scale", "source"]
-        return pd.DataFrame(rows)[[*columns, "low", "middle", "high", "meaning", "note"]]
+        return pd.DataFrame(rows, columns=[*columns, "low", "middle", "high", "meaning", "note"])
 
     def to_json(self) -> str:
         """The prior as JSON text."""

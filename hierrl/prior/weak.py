@@ -164,8 +164,7 @@ def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_sc
 
 
 def _signal_size(signal: str, data: xr.Dataset) -> float:
-    """Largest absolute value of a user's column; 1 for choices, and for outcomes, which are scaled "
-    "already."""
+    """Largest absolute value of a user's column; 1 for choices, and for outcomes, which are scaled."""
     if signal == "choice" or signal in OUTCOME_SIGNALS:
         return 1.0
     values = np.abs(np.asarray(data[signal].values, dtype=np.float64))
