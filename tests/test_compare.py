@@ -1,6 +1,8 @@
 """Comparison of estimators: scores against a loop by hand, tables, refusals."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import builders
 import naive
@@ -11,9 +13,11 @@ import xarray as xr
 
 import hierrl as hr
 from hierrl.compare import Comparison
-from hierrl.compare.refit import Resources, refit
+from hierrl.compare.estimates import natural_sd
+from hierrl.compare.refit import Resources, refit, repeated_prior
 from hierrl.compare.tables import best_shares, relation
 from hierrl.fits import SETTINGS, model_of, problem_of, settings_of, theta_of
+from hierrl.prior import Prior
 
 QUIET = {"progress": False}
 MODEL = hr.model("forgetting_q")
@@ -237,6 +241,93 @@ def test_refit_repeats_the_relaxation_and_its_options():
 def test_refit_with_the_training_data_of_a_fit_is_that_fit(fits, data):
     again = refit(fits["mle"], data, Resources(), start=fits["convex"])
     np.testing.assert_allclose(again["fit_stats"]["loglik"], fits["mle"]["fit_stats"]["loglik"], atol=1e-9)
+
+
+TINY = {"draws": 20, "tune": 60, "chains": 2, "random_seed": 3}
+
+
+@pytest.fixture(scope="module")
+def posterior(data, fits) -> xr.DataTree:
+    prior = hr.weak_prior(MODEL, data, formula={"alpha": "1 + group"})
+    with warnings.catch_warnings(action="ignore"):  # so few draws can't have converged
+        return hr.fit_posterior(MODEL, data, prior=prior, start=fits["convex"], **TINY, **QUIET)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_posterior_is_refitted_with_its_own_settings_and_scored_by_its_draws(data, fits, posterior):
+    train, test = hr.split(data, last=0.3)
+    resources = Resources()
+    start = refit(fits["convex"], train, resources)
+    again = refit(posterior, train, resources, start=start)
+    before, after = settings_of(posterior), settings_of(again)
+    for name in (
+        "draws",
+        "tune",
+        "chains",
+        "random_seed",
+        "formula",
+        "target_accept",
+        "sampler",
+        "prior_given",
+    ):
+        assert after[name] == before[name]
+    assert Prior.from_json(after["prior"]).kind == "weak"
+    compared = hr.compare(fits | {"posterior": posterior}, last=0.3, **QUIET)
+    np.testing.assert_allclose(
+        compared.dataset["log_score"].sel(estimator="posterior"), told_scores(again, test), atol=1e-9
+    )
+
+
+def test_population_of_a_posterior_stands_beside_the_estimates_of_its_subjects(fits, posterior):
+    table = hr.compare(fits | {"posterior": posterior}, **QUIET).population
+    row = table.loc[("alpha", "group=old", "posterior", "population")]
+    draws = posterior["population"].sel(parameter="alpha")
+    cell = draws["median"].sel(cell="group=old")
+    assert row["mean"] == pytest.approx(float(draws["mean"].sel(cell="group=old").mean()))
+    assert row["median"] == pytest.approx(float(cell.mean()))
+    assert row["median_error"] == pytest.approx(float(cell.std(ddof=1)))
+    assert row["link_mean"] == pytest.approx(float(np.log(cell / (1 - cell)).mean()))
+    assert row["link_sd"] == pytest.approx(float(draws["sigma"].mean()))
+    old = posterior["posterior"]["alpha"].mean(("chain", "draw")).values[::2]  # every other subject is old
+    assert table.loc[("alpha", "group=old", "posterior", "subjects"), "mean"] == pytest.approx(old.mean())
+    assert ("alpha", "group=old", "mle", "population") not in table.index
+
+
+def test_spread_of_a_population_on_the_natural_scale_is_that_of_many_subjects():
+    problem = problem_of(hr.fit_convex(MODEL, builders.random_behaviour(2, 30, seed=1), **QUIET))
+    rng = np.random.default_rng(0)
+    mean, sd = np.array([[-1.0], [0.5]]), np.array([[1.5], [0.4]])
+    many = problem.from_link(rng.normal(mean[:, 0], sd[:, 0], (400_000, 2)))
+    np.testing.assert_allclose(natural_sd(mean, sd, problem)[:, 0], many.std(axis=0), rtol=0.01)
+
+
+def test_seconds_of_a_posterior_are_the_sum_of_its_parts(fits, posterior):
+    table = hr.compare(fits | {"posterior": posterior}, **QUIET).table
+    assert table.loc["posterior", "seconds"] == pytest.approx(sum(settings_of(posterior)["seconds"].values()))
+
+
+@pytest.mark.parametrize(("kind", "same"), [("user", True), ("empirical", False)])
+def test_priors_made_from_data_are_made_anew_and_others_kept(data, fits, posterior, kind, same):
+    prior = replace(Prior.from_json(settings_of(posterior)["prior"]), kind=kind, settings={"widen": 2.0})
+    changed = with_settings(posterior, prior=prior.to_json())
+    train, _ = hr.split(data, last=0.3)
+    made = repeated_prior(changed, train, settings_of(changed), start=None)
+    assert made.kind == kind
+    assert dict(made.formula) == dict(prior.formula)
+    assert (made == prior) == same
+    assert made.settings["widen"] == 2.0
+
+
+@pytest.mark.slow
+def test_on_real_data_the_posterior_predicts_best(shared_data):
+    data = hr.behaviour(shared_data("fitzgerald_reversal"), covariates=["age_group"])
+    convex = hr.fit_convex(MODEL, data, **QUIET)
+    fits = {"convex": convex, "mle": hr.fit_mle(MODEL, data, start=convex, **QUIET)}
+    fits["posterior"] = hr.fit_posterior(MODEL, data, start=convex, formula="1 + age_group", **QUIET)
+    table = hr.compare(fits, last=0.25, **QUIET).table
+    assert table.index[0] == "posterior"
+    assert table.loc["posterior", "per_trial"] > -0.44
+    assert table["in_sample"].idxmax() == "mle"
 
 
 def with_settings(fit: xr.DataTree, **changes: object) -> xr.DataTree:

@@ -155,9 +155,14 @@ def _along_estimators(parts: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def _seconds(fits: Fits) -> xr.Dataset:
-    seconds = [float(settings_of(fit).get("seconds", np.nan)) for fit in fits.values()]
+    seconds = [_total(settings_of(fit).get("seconds", np.nan)) for fit in fits.values()]
     attributes = {"units": "s", "long_name": "time that the given fit took"}
     return xr.Dataset({"seconds": ("estimator", seconds, attributes)}, coords={"estimator": _names(fits)})
+
+
+def _total(seconds: float | Mapping[str, float]) -> float:
+    """Of a posterior the parts are known: preparation, compilation, sampling."""
+    return float(sum(seconds.values())) if isinstance(seconds, Mapping) else float(seconds)
 
 
 def _names(fits: Mapping[str, Any]) -> npt.NDArray[np.object_]:

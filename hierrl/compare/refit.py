@@ -12,9 +12,13 @@ import xarray as xr
 from hierrl.convex import fit_convex
 from hierrl.fits import model_of, settings_of
 from hierrl.mle import fit_mle
+from hierrl.prior import Prior, empirical_prior, weak_prior
 
 UNSTORED = ("penalty", "constraints")
 """Options of the monotone relaxation that are functions; a fit knows them by name only."""
+
+REPEATED = ("method", "sampler", "parametrization", "draws", "tune", "chains", "target_accept")
+"""Settings of a posterior that are arguments of `fit_posterior`."""
 
 
 @dataclass(frozen=True)
@@ -94,4 +98,31 @@ def _posterior(
     resources: Resources,
     start: xr.DataTree | None,
 ) -> xr.DataTree:
-    raise NotImplementedError
+    # PyMC takes seconds to import, which a comparison of point fits does not need to pay
+    from hierrl.posterior import fit_posterior
+
+    seed = settings["random_seed"] if resources.random_seed is None else resources.random_seed
+    return fit_posterior(
+        model_of(fit),
+        train,
+        prior=repeated_prior(fit, train, settings, start=start),
+        start=start,
+        random_seed=seed,
+        cores=resources.cores,
+        progress=resources.progress,
+        **{name: settings[name] for name in REPEATED},
+    )
+
+
+def repeated_prior(
+    fit: xr.DataTree, train: xr.Dataset, settings: Mapping[str, Any], *, start: xr.DataTree | None
+) -> Prior:
+    """The same kind of prior: one that was made from the data is made anew, from the training part alone."""
+    prior = Prior.from_json(settings["prior"])
+    formula = dict(prior.formula)
+    if prior.kind == "weak":
+        return weak_prior(model_of(fit), train, formula=formula)
+    if prior.kind == "empirical":
+        options = {name: prior.settings[name] for name in ("widen", "random_seed") if name in prior.settings}
+        return empirical_prior(model_of(fit), train, start=start, formula=formula, **options)
+    return prior

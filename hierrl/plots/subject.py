@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from hierrl.compare.estimates import subject_estimates
 from hierrl.data.table import listed, nearest
@@ -120,6 +121,7 @@ def plot_subject(
         _name_sessions(panels[0], shown)
         panels[0].set_title(_heading(fit, label, shown), pad=16 if _borders(shown).size else 6, fontsize=9)
         panels[-1].set_xlabel("trial")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
         panels[-1].set_xlim(0.5 - 0.005 * shown.x.size, shown.x.size + 0.5 + 0.005 * shown.x.size)
         figure.align_ylabels(panels)
     return figure
