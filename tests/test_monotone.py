@@ -17,6 +17,7 @@ import hierrl as hr
 from hierrl.convex import monotone
 from hierrl.convex.lags import lag_design, parts_of
 from hierrl.convex.monotone import solve_monotone
+from hierrl.convex.program import Columns, Template, limits, steps_basis, terms_of
 from hierrl.convex.steps import choice_loglik, priced_bound, uncontained, unseen_start
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import Problem, prepare
@@ -380,6 +381,23 @@ def test_compiled_programs_find_what_single_ones_find(monkeypatch, n_arms):
     monkeypatch.setattr(monotone, "COMPILE_SUBJECTS", 1)
     compiled = solve_monotone(problem, horizon=4)
     np.testing.assert_allclose(compiled.loglik, single.loglik, atol=SOLVER)
+
+
+@pytest.mark.parametrize("n_arms", [2, 3])
+def test_loss_of_a_program_is_that_of_the_choices_in_lags_in_steps_and_compiled(n_arms):
+    data = random_behaviour(1, 40, n_arms, rich=True, seed=2)
+    problem = prepare(hr.model("forgetting_q", bias=True), data)
+    parts = parts_of(problem, "kernel")
+    design = lag_design(problem, parts, 0, 6)
+    columns = Columns.of([design])
+    terms, box = terms_of([design], columns), limits(parts, columns, True)
+    for basis in (None, steps_basis(parts, columns)):
+        for compiled in (False, True):
+            shape = terms.padded(1.25) if compiled else terms
+            program = Template(parts, columns, shape, constraints=box, basis=basis, compiled=compiled)
+            found = program.solve(terms, "CLARABEL", {})
+            assert found.values is not None
+            assert -found.loss == pytest.approx(choice_loglik(design, design.logits(found.values)), abs=1e-6)
 
 
 def test_kernels_fall_and_stop_where_a_subject_has_no_more_lags():

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hierrl.convex.cases import Case, best_case, feasible, sentence
+from hierrl.convex.conic import check_solver
 from hierrl.convex.lags import ALL_ARMS, Part, grid_design, parts_of
-from hierrl.convex.program import Columns, Solution, Template, Terms, check_solver, limits
+from hierrl.convex.program import Columns, Solution, Template, Terms, limits
 from hierrl.convex.steps import choice_loglik
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.threads import IndexArray, over_subjects

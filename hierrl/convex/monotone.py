@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from scipy.special import log_softmax
 
 from hierrl.convex.cases import Case, best_case, feasible, sentence
+from hierrl.convex.conic import check_solver
 from hierrl.convex.kernel_recovery import recover_from_kernel
-from hierrl.convex.lags import ALL_ARMS, Design, Part, channel_label, lag_design, parts_of
+from hierrl.convex.lags import ALL_ARMS, Design, Part, lag_design, parts_of
+from hierrl.convex.monotone_result import MonotoneResult
 from hierrl.convex.program import (
     Columns,
     Constraints,
@@ -31,8 +32,8 @@ from hierrl.convex.program import (
     Solution,
     Template,
     Terms,
-    check_solver,
     limits,
+    steps_basis,
 )
 from hierrl.convex.steps import (
     choice_loglik,
@@ -51,70 +52,6 @@ COMPILE_ENTRIES = 4_000
 COMPILE_SUBJECTS = 20
 SHAPE_RATIO = 1.25
 """Rows are padded up to a geometric ladder, so that few programs are compiled."""
-
-
-@dataclass(frozen=True)
-class MonotoneResult:
-    """The monotone relaxation of S subjects with C channels, m arms, n trials and P scalars.
-
-    Where a subject has fewer lags than the longest (and for channels whose rate is a number, which are solved
-    exactly) `kernel` is NaN. All is on the scaled signal.
-    """
-
-    kernel: FloatArray
-    """(S, C, lags), or (S, C, m, lags) if some channel is per arm; the sign of the weight included."""
-    dims: tuple[str, ...]
-    """Names of the axes of `kernel`."""
-    logits: FloatArray
-    """(n, m) of the relaxed optimum, up to a constant per trial; 0 where the solver failed."""
-    loglik: FloatArray
-    """(S,) log-likelihood of these logits."""
-    bound: FloatArray
-    """(S,) upper bound on the log-likelihood at all parameters within bounds; NaN where there is none."""
-    reason: list[str]
-    """(S,) why there is no bound, empty where there is one."""
-    status: list[str]
-    """(S,) what happened, in a sentence."""
-    solved: npt.NDArray[np.bool_]
-    """(S,) whether the solver reached its tolerance."""
-    seconds: FloatArray
-    """(S,) building and solving; a joint problem's time is shared equally."""
-    theta: FloatArray
-    """(S, P) Fisher-weighted recovery."""
-    theta_plain: FloatArray
-    """(S, P) least-squares recovery."""
-
-    @property
-    def reasons(self) -> list[str]:
-        """The distinct reasons for having no bound."""
-        return [reason for reason in dict.fromkeys(self.reason) if reason]
-
-    def to_dataset(self, problem: Problem) -> xr.Dataset:
-        """The relaxed optimum with names: kernels in raw reward units, logits, log-likelihoods, reasons."""
-        scale = np.array([problem.reward_scale if c.is_outcome else 1.0 for c in problem.model.channels])
-        kernel = self.kernel / scale.reshape(-1, *[1] * (self.kernel.ndim - 2))
-        channels = [channel_label(problem, c) for c in range(scale.size)]
-        told = {
-            "logit": "logits of the relaxed optimum",
-            "kernel": "effect on the logit of the outcome that many updates ago, in raw reward units",
-            "loglik": "log-likelihood of the relaxed optimum",
-            "reason": "why there is no bound",
-        }
-        return xr.Dataset(
-            {
-                "logit": (("trial", "arm"), self.logits, {"long_name": told["logit"]}),
-                "kernel": (self.dims, kernel, {"long_name": told["kernel"]}),
-                "loglik": ("subject", self.loglik, {"long_name": told["loglik"], "units": "nats"}),
-                "reason": ("subject", np.array(self.reason, dtype=object), {"long_name": told["reason"]}),
-            },
-            coords={
-                "trial": np.arange(problem.n_trials),
-                "arm": problem.arms,
-                "subject": problem.subjects,
-                "channel": channels,
-                "lag": np.arange(1, kernel.shape[-1] + 1),
-            },
-        )
 
 
 def solve_monotone(
@@ -246,27 +183,41 @@ class _Run:
         self.seconds[subjects] = (time.perf_counter() - began) / len(subjects)
 
     def solved_with(self, parts: tuple[Part, ...], columns: Columns, terms: Terms) -> Solution:
-        """Solve with the signs of these parts."""
-        return self.template(parts, columns, terms).solve(terms, self.request.solver, self.request.options)
+        """Solve with the signs of these parts: in lags or in steps, and if one fails in the other."""
+        solver, options = self.request.solver, self.request.options
+        first = set(terms.blocks) <= {2}
+        solution = self.template(parts, columns, terms, steps=first).solve(terms, solver, options)
+        if solution.status == "optimal":
+            return solution
+        second = self.program(parts, columns, terms, steps=not first, compiled=False)
+        return min(solution, second.solve(terms, solver, options), key=lambda found: found.loss)
 
-    def template(self, parts: tuple[Part, ...], columns: Columns, terms: Terms) -> Template:
+    def template(self, parts: tuple[Part, ...], columns: Columns, terms: Terms, *, steps: bool) -> Template:
         """A program for these data, or one that this thread has compiled for data of their shape."""
         shape = terms.shape(SHAPE_RATIO)
         size = sum(rows for _, rows in shape) * columns.total
         often = self.problem.n_subjects // max(columns.n_designs, 1) >= COMPILE_SUBJECTS
         if self.width is None or size > COMPILE_ENTRIES or not often:
-            return self.program(parts, columns, terms, compiled=False)
+            return self.program(parts, columns, terms, steps=steps, compiled=False)
         known: dict[Any, Template] = self.local.__dict__.setdefault("known", {})
         key = (parts, columns, shape)
         if key not in known:
-            known[key] = self.program(parts, columns, terms.padded(SHAPE_RATIO), compiled=True)
+            known[key] = self.program(parts, columns, terms.padded(SHAPE_RATIO), steps=steps, compiled=True)
         return known[key]
 
-    def program(self, parts: tuple[Part, ...], columns: Columns, terms: Terms, *, compiled: bool) -> Template:
+    def program(
+        self, parts: tuple[Part, ...], columns: Columns, terms: Terms, *, steps: bool, compiled: bool
+    ) -> Template:
         request = self.request
-        box = limits(parts, columns, request.mass_bound)
-        hooks = (request.penalty, request.constraints)
-        return Template(parts, columns, terms, constraints=box, hooks=hooks, compiled=compiled)
+        return Template(
+            parts,
+            columns,
+            terms,
+            constraints=limits(parts, columns, request.mass_bound),
+            hooks=(request.penalty, request.constraints),
+            basis=steps_basis(parts, columns) if steps else None,
+            compiled=compiled,
+        )
 
     def record(self, s: int, case: Case, d: int) -> None:
         """Write down the results of one subject, the d-th of its group."""

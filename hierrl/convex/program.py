@@ -18,11 +18,10 @@ from typing import Any, Literal, NamedTuple, cast
 import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
-from cvxpy.constraints.exponential import ExpCone
 from cvxpy.error import SolverError
-from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 from scipy import sparse
 
+from hierrl.convex.conic import TIGHT
 from hierrl.convex.lags import Design, Part, Sparse
 
 FloatArray = npt.NDArray[np.float64]
@@ -33,29 +32,6 @@ Constraints = Callable[[Kernels], Sequence[Any]]
 
 # CVXPY numbers its variables with a counter that threads would race for. Solvers run outside the lock.
 LOCK = threading.RLock()
-
-# The bound loses what the solver leaves: these tolerances cost an iteration or two and gain three digits.
-TIGHT = {"CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}}
-
-
-def check_solver(solver: str) -> None:
-    """Raise ValueError if CVXPY does not have this solver, or if it has no exponential cones."""
-    if solver in able_solvers():
-        return
-    what = "has no exponential cones" if solver in cp.installed_solvers() else "is not installed"
-    raise ValueError(
-        f"The solver {solver!r} {what}. Installed here and able to do this: {', '.join(able_solvers())}."
-    )
-
-
-def able_solvers() -> list[str]:
-    """Installed solvers that a sum of logistic terms can be handed to."""
-    return [name for name in cp.installed_solvers() if ExpCone in _cones(name)]
-
-
-def _cones(solver: str) -> Sequence[Any]:
-    found = SOLVER_MAP_CONIC.get(solver)
-    return found.SUPPORTED_CONSTRAINTS if found is not None else ()
 
 
 class Terms(NamedTuple):
@@ -189,6 +165,20 @@ def _limits_of(part: Part, width: int, mass_bound: MassBound) -> list[tuple[Any,
     return found
 
 
+def steps_basis(parts: Sequence[Part], columns: Columns) -> Sparse:
+    """Kernels as weights of steps: columns ``1[k <= K] / K`` for kernels, the identity for other parts.
+
+    A falling kernel is a mixture of steps. Solved for in these weights the problem is better conditioned, but
+    its matrix is dense: with two arms that costs nothing, with more it does.
+    """
+    blocks = []
+    for part, width in zip(parts, columns.width, strict=True):
+        steps = np.triu(np.ones((width, width))) / np.arange(1, width + 1)
+        own = steps if part.kind == "kernel" else np.eye(width)
+        blocks += [sparse.csr_array(own)] * columns.n_designs
+    return sparse.csr_array(sparse.block_diag(blocks))
+
+
 class Template:
     """A CVXPY program whose unknowns and constraints are fixed.
 
@@ -200,9 +190,11 @@ class Template:
         The data; with `compiled` only its shape matters, and other data of that shape can be solved.
     constraints : (A, b)
         From `limits`.
-    penalty, extra : callable, optional
-        Take the kernels, label -> expression (designs, lags), and give a convex expression that is added to
-        the negative log-likelihood, or a list of constraints.
+    hooks : (penalty, constraints)
+        Of the user: each takes the kernels, label -> expression (designs, lags), and gives a convex expression
+        that is added to the negative log-likelihood, or a list of constraints.
+    basis : sparse, optional
+        The program's variables w make the unknowns ``basis @ w``; without it they are the unknowns.
     """
 
     def __init__(
@@ -213,30 +205,40 @@ class Template:
         *,
         constraints: tuple[Sparse, FloatArray],
         hooks: tuple[Penalty | None, Constraints | None] = (None, None),
+        basis: Sparse | None = None,
         compiled: bool = False,
     ):
+        self.basis, self.compiled = basis, compiled
+        terms = self._in_basis(terms)
         with LOCK:
-            self.unknowns = cp.Variable(columns.total)
+            self.variable = cp.Variable(columns.total)
             self.matrices: dict[int, Any] = dict(terms.blocks)
             self.linear: Any = terms.linear
             if compiled:
                 self.matrices = {number: cp.Parameter(block.shape) for number, block in terms.blocks.items()}
                 self.linear = cp.Parameter(columns.total)
             loss = -self._loglik()
-            conditions: list[Any] = [constraints[0] @ self.unknowns <= constraints[1]]
-            kernels = _kernels(parts, columns, self.unknowns)
+            matrix = constraints[0] if basis is None else constraints[0] @ basis
+            conditions: list[Any] = [matrix @ self.variable <= constraints[1]]
+            unknowns = self.variable if basis is None else basis @ self.variable
+            kernels = _kernels(parts, columns, unknowns)
             penalty, extra = hooks
             if penalty is not None:
                 loss = loss + penalty(kernels)
             if extra is not None:
                 conditions += list(extra(kernels))
             self.program = cp.Problem(cp.Minimize(loss), conditions)
-        self.compiled = compiled
+
+    def _in_basis(self, terms: Terms) -> Terms:
+        if self.basis is None:
+            return terms
+        blocks = {number: sparse.csr_array(block @ self.basis) for number, block in terms.blocks.items()}
+        return Terms(blocks, self.basis.T @ terms.linear)
 
     def _loglik(self) -> Any:
-        total = -(self.linear @ self.unknowns)
+        total = -(self.linear @ self.variable)
         for number, matrix in self.matrices.items():
-            inside = matrix @ self.unknowns
+            inside = matrix @ self.variable
             if number == 2:
                 total = total - cp.sum(cp.logistic(inside))
             else:
@@ -249,6 +251,7 @@ class Template:
         options = {**TIGHT.get(solver, {}), **options}
         with LOCK:
             if self.compiled:
+                terms = self._in_basis(terms)
                 self.linear.value = terms.linear
                 for number, parameter in self.matrices.items():
                     parameter.value = _padded(terms.blocks[number], parameter.shape[0])
@@ -259,26 +262,34 @@ class Template:
                 warnings.simplefilter("ignore")  # what CVXPY warns of is in the status
                 self.program.unpack_results(raw, chain, inverse)
         except SolverError as error:
-            return Solution(None, str(error).splitlines()[0], np.inf)
-        return self._solution()
+            return Solution(None, str(error).split(".")[0], np.inf)
+        return self._solution(terms)
 
-    def _solution(self) -> Solution:
-        values = self.unknowns.value
+    def _solution(self, terms: Terms) -> Solution:
+        values, status = self.variable.value, str(self.program.status)
         if values is None or not np.isfinite(values).all():
-            return Solution(None, str(self.program.status), np.inf)
-        return Solution(
-            np.array(values, dtype=np.float64), str(self.program.status), float(cast(Any, self.program.value))
-        )
+            return Solution(None, status, np.inf)
+        unknowns = values if self.basis is None else self.basis @ values
+        loss = float(cast(Any, self.program.value)) - self._padding(terms)
+        return Solution(np.array(unknowns, dtype=np.float64), status, loss)
+
+    def _padding(self, terms: Terms) -> float:
+        """What rows of zeros add to the loss: the logarithm of the number of arms for each trial."""
+        total = 0.0
+        for number, matrix in self.matrices.items():
+            per_trial = 1 if number == 2 else number
+            total += (matrix.shape[0] - terms.blocks[number].shape[0]) / per_trial * np.log(number)
+        return float(total)
 
 
 def _padded(block: Sparse, n_rows: int) -> FloatArray:
-    """Rows of zeros add a constant to the loss."""
+    """A dense block with rows of zeros below."""
     dense = np.zeros((n_rows, block.shape[1]))
     dense[: block.shape[0]] = block.toarray()
     return dense
 
 
-def _kernels(parts: Sequence[Part], columns: Columns, unknowns: cp.Variable) -> dict[str, cp.Expression]:
+def _kernels(parts: Sequence[Part], columns: Columns, unknowns: Any) -> dict[str, cp.Expression]:
     """Label -> kernel (designs, lags), the weight's sign included."""
     found = {}
     for b, part in enumerate(parts):
