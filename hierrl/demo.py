@@ -10,33 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from scipy.special import expit
 
 from hierrl.models import Model, model
 from hierrl.simulate import Bandit, simulate, truth_of
 
-FloatArray = npt.NDArray[np.float64]
-
 MODEL = "forgetting_q"
-GROUPS = ("control", "patient")
 PER_GROUP = 20
 FORMULA = {"alpha": "1 + group"}
 TASK = Bandit(
-    (0.8, 0.2), n_trials=range(70, 101), n_sessions=2, reverse_every=20, missed=0.03, arms=("blue", "orange")
+    (0.8, 0.2), n_trials=range(50, 71), n_sessions=2, reverse_every=20, missed=0.03, arms=("blue", "orange")
 )
-SEED = 1
+SEED = 3
+PLACE = ["quantity", "parameter", "of"]
+"""The columns that say which number of the population a row is about."""
 
-POPULATION = {
-    ("mu", "alpha", "Intercept"): 0.0,
-    ("mu", "alpha", "group[patient]"): -1.2,
-    ("mu", "beta", "Intercept"): 1.4,
-    ("sigma", "alpha", ""): 0.7,
-    ("sigma", "beta", ""): 0.4,
-}
-"""The true population on the link scale (logit of alpha, logarithm of beta): controls have a median alpha
-of .50, patients of .23; both a median beta of about 4."""
+LOGIT_ALPHA = {"control": 0.0, "patient": -1.2}
+"""True means of the groups: a typical control has an alpha of .50, a typical patient one of .23."""
+LOG_BETA = 1.4
+"""True mean of both groups: a typical beta is 4.1."""
+SPREAD_ALPHA, SPREAD_BETA = 0.7, 0.4
+"""True standard deviations between subjects of logit alpha and log beta."""
 
 
 def demo_study(*, per_group: int = PER_GROUP, random_seed: int = SEED) -> xr.Dataset:
@@ -62,19 +58,30 @@ def demo_study(*, per_group: int = PER_GROUP, random_seed: int = SEED) -> xr.Dat
     ['control', 'patient']
     """
     rng = np.random.default_rng(random_seed)
-    group = np.repeat(GROUPS, per_group)
-    truth = POPULATION
-    shift = np.where(group == GROUPS[1], truth["mu", "alpha", f"group[{GROUPS[1]}]"], 0.0)
-    noise = rng.standard_normal((2, group.size))
-    logit_alpha = truth["mu", "alpha", "Intercept"] + shift + truth["sigma", "alpha", ""] * noise[0]
-    log_beta = truth["mu", "beta", "Intercept"] + truth["sigma", "beta", ""] * noise[1]
-    parameters = {"alpha": 1 / (1 + np.exp(-logit_alpha)), "beta": np.exp(log_beta)}
+    group = np.repeat(list(LOGIT_ALPHA), per_group)
+    mean = np.array([LOGIT_ALPHA[name] for name in group])
+    logit_alpha = mean + SPREAD_ALPHA * rng.standard_normal(group.size)
+    log_beta = LOG_BETA + SPREAD_BETA * rng.standard_normal(group.size)
+    parameters = {"alpha": expit(logit_alpha), "beta": np.exp(log_beta)}
     return simulate(demo_model(), TASK, parameters, covariates={"group": group}, random_seed=rng)
 
 
 def demo_model() -> Model:
     """The model that the study was simulated with."""
     return model(MODEL)
+
+
+def true_population() -> pd.DataFrame:
+    """What the study was drawn from: ``what`` in words, where `population_table` has it, and ``truth``."""
+    rows = [
+        ("alpha of a typical control", "median", "alpha", "group=control", expit(LOGIT_ALPHA["control"])),
+        ("alpha of a typical patient", "median", "alpha", "group=patient", expit(LOGIT_ALPHA["patient"])),
+        ("patients minus controls, logit alpha", "mu", "alpha", "group[patient]", LOGIT_ALPHA["patient"]),
+        ("beta of a typical subject", "median", "beta", "group=control", np.exp(LOG_BETA)),
+        ("spread of logit alpha", "sigma", "alpha", "", SPREAD_ALPHA),
+        ("spread of log beta", "sigma", "beta", "", SPREAD_BETA),
+    ]
+    return pd.DataFrame(rows, columns=["what", *PLACE, "truth"])
 
 
 def subject_recovery(fits: Mapping[str, xr.DataTree], data: xr.Dataset) -> pd.DataFrame:
@@ -98,7 +105,7 @@ def subject_recovery(fits: Mapping[str, xr.DataTree], data: xr.Dataset) -> pd.Da
     for name in truth.data_vars:
         true = truth[name].values
         for label, fit in fits.items():
-            estimate = fit["posterior"][name].mean(("chain", "draw")).values
+            estimate = np.asarray(fit["posterior"][str(name)].mean(("chain", "draw")))
             error = float(np.sqrt(np.mean((estimate - true) ** 2)))
             rows.append((str(name), label, float(np.corrcoef(true, estimate)[0, 1]), error))
     return pd.DataFrame(rows, columns=["parameter", "fit", "correlation", "error"])
@@ -115,14 +122,10 @@ def population_recovery(population: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``quantity``, ``parameter``, ``of``, ``truth``, ``estimate``, ``eti95_low``, ``eti95_high``,
-        ``inside``.
+            ``what``, ``quantity``, ``parameter``, ``of``, ``truth``, ``estimate``, ``eti95_low``, ``eti95_high``
+        and ``inside``: whether the truth lies in the interval.
     """
-    index = pd.MultiIndex.from_tuples(list(POPULATION), names=["quantity", "parameter", "of"])
-    truth = pd.DataFrame({"truth": list(POPULATION.values())}, index=index).reset_index()
-    columns = ["quantity", "parameter", "of", "estimate", "eti95_low", "eti95_high"]
-    both = truth.merge(
-        population[columns], on=["quantity", "parameter", "of"], how="left", validate="one_to_one"
-    )
+    columns = [*PLACE, "estimate", "eti95_low", "eti95_high"]
+    both = true_population().merge(population[columns], on=PLACE, how="left", validate="one_to_one")
     both["inside"] = both["truth"].between(both["eti95_low"], both["eti95_high"])
     return both

@@ -29,9 +29,9 @@ DemoOut = Annotated[
 def demo(
     *,
     out: DemoOut = FOLDER,
-    seed: options.Seed = 1,
+    seed: options.Seed = 3,
     draws: options.Draws = 1000,
-    tune: options.Tune = 1000,
+    tune: options.Tune = None,
     chains: options.Chains = 4,
     cores: options.Cores = None,
     force: options.Force = False,
@@ -43,7 +43,9 @@ def demo(
     Simulates forty people who play a reversal task, fits them, writes fits, tables and pictures, and
     compares the estimates with the truth.
     """
-    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, cores=cores, progress=not quiet)
+    settings = Settings(
+        seed=seed, draws=draws, tune=tune, chains=chains, cores=cores, certify=True, progress=not quiet
+    )
     with plain_errors(debug=debug):
         from hierrl.cli.demonstration import show
 

@@ -26,6 +26,7 @@ def fit(
     model: options.Models = None,
     formula: options.Formulas = None,
     estimator: options.Estimators = None,
+    certify: options.Certify = False,
     last: options.Last = None,
     subject: options.Subject = None,
     choice: options.Choice = None,
@@ -39,7 +40,7 @@ def fit(
     arms: options.Arms = None,
     seed: options.Seed = 0,
     draws: options.Draws = 1000,
-    tune: options.Tune = 1000,
+    tune: options.Tune = None,
     chains: options.Chains = 4,
     cores: options.Cores = None,
     out: options.Out = None,
@@ -71,6 +72,7 @@ def fit(
         tune=tune,
         chains=chains,
         cores=cores,
+        certify=certify,
         progress=not quiet,
     )
     page = Page(quiet=quiet)
@@ -83,7 +85,7 @@ def fit(
         covariates = [*(covariate or ()), *covariates_in(formulas)]
         data = read_study(table, columns=columns, arms=arms, covariates=covariates)
         page.study(summarise(data), table)
-        tasks = make_tasks(data, model or [DEFAULT_MODEL], formulas)
+        tasks = make_tasks(data, model or [DEFAULT_MODEL], formulas, certify=certify)
         folder = open_folder(out or default_out(table), force=force, several=len(tasks) > 1)
         finish(run_all(tasks, settings, folder, page, last=last), page, folder)
 

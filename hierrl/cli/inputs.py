@@ -80,7 +80,7 @@ def covariates_in(formulas: Mapping[str, str]) -> list[str]:
 
 
 def make_tasks(
-    data: xr.Dataset, names: Sequence[str], formulas: Mapping[str, str], **options: bool
+    data: xr.Dataset, names: Sequence[str], formulas: Mapping[str, str], *, certify: bool = False
 ) -> list[Task]:
     """The models by name, each checked against the data and its formulas."""
     from hierrl.formulas import design_matrices
@@ -91,9 +91,11 @@ def make_tasks(
     with reading():
         if len(set(names)) < len(names):
             raise ValueError("A model is named twice; name each --model once.")
-        models = {name: model(name, **options) for name in names}
+        models = {name: model(name) for name in names}
         _check_known(formulas, models)
         for name, one in models.items():
+            if certify and not one.supports.bound:
+                raise ValueError(f"--certify: {name} can't be certified. {' '.join(one.supports.reasons)}")
             chosen = _formula_of(one, formulas)
             prepare(one, data)  # says what the model misses in the data
             design_matrices(one, data, chosen)

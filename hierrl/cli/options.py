@@ -92,6 +92,14 @@ Estimators = Annotated[
         show_default=False,
     ),
 ]
+Certify = Annotated[
+    bool,
+    typer.Option(
+        "--certify",
+        help="Prove for each subject that no parameter values fit better than the maximum likelihood fit.",
+        rich_help_panel=MODEL,
+    ),
+]
 Last = Annotated[
     float | None,
     typer.Option(
@@ -113,7 +121,15 @@ Draws = Annotated[
     typer.Option("--draws", metavar="N", min=4, help="Draws kept of each chain.", rich_help_panel=SAMPLING),
 ]
 Tune = Annotated[
-    int, typer.Option("--tune", metavar="N", min=1, help="Draws before, to adapt.", rich_help_panel=SAMPLING)
+    int | None,
+    typer.Option(
+        "--tune",
+        metavar="N",
+        min=1,
+        help="Draws before, to adapt. [dim]\\[default: 500][/]",
+        rich_help_panel=SAMPLING,
+        show_default=False,
+    ),
 ]
 Chains = Annotated[
     int, typer.Option("--chains", metavar="N", min=1, help="Independent chains.", rich_help_panel=SAMPLING)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARKS = {"good": "[green]✓[/]", "mind": "[yellow]![/]", "bad": "[bold red]✗[/]"}
 INDENT = 2
+UNBROKEN = ("parameter", "fit", "95 % ETI")
+"""Columns of text that stay on one line."""
 NARROW, WIDE = 72, 110
 """Columns of the terminal between which tables are laid out; wider ones are hard to read."""
 
@@ -68,7 +70,9 @@ class Page:
         shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
         for name in table.columns:
             numeric = table[name].dtype.kind in "fiu"
-            shown.add_column(escape(str(name)), justify="right" if numeric else "left", no_wrap=numeric)
+            shown.add_column(
+                escape(str(name)), justify="right" if numeric else "left", no_wrap=numeric or name in UNBROKEN
+            )
         for row in table.itertuples(index=False):
             shown.add_row(*(escape(number(value)) for value in row))
         self.console.print(Padding(shown, (0, 0, 0, INDENT)))
@@ -91,6 +95,14 @@ class Page:
         for left, right in pairs:
             grid.add_row(escape(left), escape(right))
         self.console.print(Padding(grid, (0, 0, 0, INDENT)))
+
+
+def with_interval(table: pd.DataFrame) -> pd.DataFrame:
+    """The ends of the interval in one column, for the terminal."""
+    pairs = zip(table["eti95_low"], table["eti95_high"], strict=True)
+    shown = table.assign(interval=[f"{number(low)} to {number(high)}" for low, high in pairs])
+    order = [name if name != "eti95_low" else "interval" for name in table if name != "eti95_high"]
+    return shown[order].rename(columns={"interval": "95 % ETI"})
 
 
 def number(value: Any) -> str:

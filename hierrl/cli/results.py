@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hierrl.cli.inputs import covariates_in
+from hierrl.cli.inputs import Task, covariates_in
 from hierrl.cli.options import Estimator
-from hierrl.cli.pages import MARKS
+from hierrl.cli.pages import MARKS, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hierrl.cli.run import Run
 
+CERTAIN = 0.999
+"""Posterior probabilities above this are printed as such: draws don't tell them apart from 1."""
 IN_SAMPLE = (
     "These scores are of the very choices that were fitted, which rewards overfitting: --last 0.25 fits again "
     "without the last quarter of each session and scores that."
@@ -48,10 +50,20 @@ def _population(run: Run) -> None:
 
     table = population_table(run.fits[Estimator.posterior])
     run.wrote(run.folder.save_table("population", table), "means and spreads of the population")
-    medians = table[table["quantity"] == "median"]
-    shown = medians[["parameter", "of", "estimate", "eti95_low", "eti95_high"]].rename(columns={"of": "who"})
-    run.page.title("Population", "a typical subject (median), with 95 % equal-tailed intervals")
-    run.page.table(shown)
+    run.page.title("Population", "the typical subject (median) with 95 % equal-tailed intervals")
+    run.page.table(with_interval(_typical(table)))
+
+
+def _typical(population: pd.DataFrame) -> pd.DataFrame:
+    """The medians, in one row where a parameter doesn't differ between groups."""
+    import pandas as pd
+
+    medians = population.loc[population["quantity"] == "median"].rename(columns={"of": "who"})
+    parts = [
+        part if part["estimate"].nunique() > 1 else part.head(1).assign(who="all")
+        for _, part in medians.groupby("parameter", sort=False)
+    ]
+    return pd.concat(parts)[["parameter", "who", "estimate", "eti95_low", "eti95_high"]]
 
 
 def _differences(run: Run) -> None:
@@ -60,18 +72,42 @@ def _differences(run: Run) -> None:
 
     from hierrl.contrast import contrast
 
-    pairs = [
-        (parameter, covariate)
-        for parameter, text in run.task.formula.items()
-        for covariate in covariates_in({parameter: text})
-        if run.task.data[covariate].dtype.kind in "UOb"
-    ]
+    pairs = _groupings(run.task)
     if not pairs:
         return
     table = pd.concat([contrast(run.fits[Estimator.posterior], *pair) for pair in pairs], ignore_index=True)
     run.wrote(run.folder.save_table("contrasts", table), "differences between groups")
-    run.page.title("Differences between groups")
-    run.page.table(table)
+    run.page.title(
+        "Differences between groups",
+        "of the typical subject, and on the link scale; P(sign) is the posterior probability of the sign",
+    )
+    run.page.table(with_interval(_shown_differences(table)))
+
+
+def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """What a terminal has room for."""
+    import pandas as pd
+
+    rows = table[table["quantity"].isin(["median", "mu"])]
+    where = rows["contrast"] + rows["at"].map(lambda at: f" ({at})" if at else "")
+    scale = rows["scale"].str.replace("natural", "median").str.replace(r"link \((.*)\)", r"\1", regex=True)
+    columns = {"parameter": rows["parameter"], "contrast": where, "scale": scale, "difference": rows["mean"]}
+    rest = {name: rows[name] for name in ("eti95_low", "eti95_high")}
+    return pd.DataFrame({**columns, **rest, "P(sign)": rows["p_direction"].map(_probability)})
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if p < CERTAIN else f">{CERTAIN}"
+
+
+def _groupings(task: Task) -> list[tuple[str, str]]:
+    """Parameters with each categorical covariate of their formula."""
+    return [
+        (parameter, covariate)
+        for parameter, text in task.formula.items()
+        for covariate in covariates_in({parameter: text})
+        if task.data[covariate].dtype.kind in "UOb"
+    ]
 
 
 def _comparison(run: Run, *, last: float | None) -> None:
@@ -94,7 +130,8 @@ def _pictures(run: Run) -> None:
     from hierrl.cli.pictures import draw
 
     with run.page.console.status("Drawing pictures"):
-        for name, text, figure in draw(run.fits):
+        group = next((covariate for _, covariate in _groupings(run.task)), None)
+        for name, text, figure in draw(run.fits, group=group):
             run.wrote(run.folder.save_picture(name, figure), text)
 
 

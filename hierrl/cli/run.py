@@ -13,7 +13,7 @@ import hierrl
 from hierrl.cli.folder import Folder
 from hierrl.cli.inputs import Task
 from hierrl.cli.options import Estimator
-from hierrl.cli.pages import Page
+from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.stages import Heard, Interrupt, Settings, compile_kernels, run_stage
 
 if TYPE_CHECKING:
@@ -64,10 +64,13 @@ class Run:
 
     def attempt(self, make: Callable[[Run], None]) -> None:
         """Make something of the fits; if that fails, the rest goes on and the failure is told at the end."""
-        try:
-            make(self)
-        except Exception as error:
-            self.failure = self.failure or error
+        with Heard() as heard:
+            try:
+                make(self)
+            except Exception as error:
+                self.failure = self.failure or error
+        for sentence in heard:
+            self.page.say(sentence, mark=MARKS["mind"])
 
     @property
     def missing(self) -> list[Estimator]:
@@ -104,7 +107,11 @@ class Run:
         seconds = perf_counter() - started
         self.fits[str(name)] = fit
         self.wrote(self.folder.save_fit(str(name), fit), FIT_TEXTS[name])
-        self.page.stage(TITLES[name], seconds, verdict_of(fit), heard)
+        verdict = verdict_of(fit)
+        told = " ".join(text for _, text in verdict.remarks)
+        # who didn't converge is told by the verdict, in words for the terminal
+        new = [text for text in heard if text not in told and "converge" not in text]
+        self.page.stage(TITLES[name], seconds, verdict, new)
 
     def _record(self) -> None:
         """Write down what was asked for and what is finished."""
@@ -113,7 +120,9 @@ class Run:
         asked = asdict(self.settings) | {"estimators": [str(name) for name in self.settings.estimators]}
         what = {"hierrl": hierrl.__version__, "model": self.task.name, "formula": dict(self.task.formula)}
         state = {"finished": list(self.fits), "interrupted": self.interrupted}
-        self.folder.save_record({**what, **self.about, "settings": asked, **state})
+        path = self.folder.save_record({**what, **self.about, "settings": asked, **state})
+        if self.fits:
+            self.wrote(path, "what was run")
 
 
 def run_all(

@@ -25,9 +25,10 @@ class Settings:
     estimators: tuple[Estimator, ...] = tuple(Estimator)
     seed: int = 0
     draws: int = 1000
-    tune: int = 1000
+    tune: int | None = None
     chains: int = 4
     cores: int | None = None
+    certify: bool = False
     progress: bool = True
 
 
@@ -40,9 +41,12 @@ def run_stage(name: Estimator, task: Task, settings: Settings, done: dict[str, x
 
         return fit_convex(task.model, task.data, **common)
     if name is Estimator.mle:
+        from hierrl.convex import CERTIFIED
         from hierrl.mle import fit_mle
 
-        return fit_mle(task.model, task.data, start=start, **common)
+        return fit_mle(
+            task.model, task.data, start=start, certify=CERTIFIED if settings.certify else None, **common
+        )
     from hierrl.posterior import fit_posterior
 
     return fit_posterior(

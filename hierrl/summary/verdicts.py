@@ -76,14 +76,15 @@ def _certificate(stats: xr.Dataset) -> str:
         return stats["bound"].attrs.get("reason", "There is no bound for this model.")
     proven = gap <= CERTIFIED
     if proven.all():
-        return "The bound proves for every one that no parameter values fit better."
-    room = gap[known & ~proven]
-    left = f"leaves room for {np.median(room):.2g} nats (median), at most {room.max():.2g}"
-    if not proven.any():
-        return f"The bound is no proof that nothing fits better: it {left}."
+        return "For every subject it is proven that no parameter values within the bounds fit better."
+    left = (
+        f"No parameter values within the bounds fit any subject better by more than {gap[known].max():.2g} nats "
+        f"(median {np.median(gap[known]):.1g})"
+    )
     return (
-        f"For {proven.sum():,} of {gap.size:,} the bound proves that no parameter values fit better; "
-        f"for the others it {left}."
+        f"{left}; for {proven.sum():,} of {gap.size:,} it is proven that none fit better."
+        if proven.any()
+        else f"{left}."
     )
 
 
@@ -110,7 +111,21 @@ def _on_bounds(fit: xr.DataTree) -> Judged:
 
 
 def _of_posterior(fit: xr.DataTree) -> Judged:
-    raise NotImplementedError
+    """What `fit_posterior` found when it looked at its own draws, and what it notes."""
+    settings = settings_of(fit)
+    found = settings["diagnostics"]
+    first, *rest = found["sentences"]
+    yield ("good" if found["converged"] else "bad"), first
+    for sentence in rest:
+        yield "good", sentence
+    if found["advice"]:
+        yield "mind", f"What to do: {found['advice']}."
+    for note in settings.get("notes", ()):
+        yield "good", note
+    yield (
+        "good",
+        f"Time: {', '.join(f'{name} {spent:.1f} s' for name, spent in settings['seconds'].items())}.",
+    )
 
 
 def _first(labels: npt.NDArray[Any]) -> str:
