@@ -209,7 +209,7 @@ def _draw(
         inside = np.clip(eta[subjects].transpose(0, 2, 1), -FARTHEST, FARTHEST)
         score_points(problem.tables, problem.trials, subjects, problem.from_link(inside), loglik)
 
-    outcome = over_subjects(
+    over_subjects(
         work,
         problem.n_rows,
         cores=cores,
@@ -217,8 +217,6 @@ def _draw(
         progress=progress,
         description="Importance points",
     )
-    if not outcome.done.all():  # interrupted: a population needs all its subjects
-        raise KeyboardInterrupt
     return Points(eta, loglik, proposal.log_density(eta))
 
 

@@ -147,7 +147,10 @@ def test_an_interrupt_keeps_what_is_done():
             raise KeyboardInterrupt
         finished[subjects] = True
 
-    outcome = over_subjects(work, np.ones(40), cores=2)
+    with pytest.raises(KeyboardInterrupt):
+        over_subjects(work, np.ones(40), cores=2)
+    finished[:] = False
+    outcome = over_subjects(work, np.ones(40), cores=2, keep=True)
     assert not outcome.done[-1]
     np.testing.assert_array_equal(outcome.done, finished)
 

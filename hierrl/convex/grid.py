@@ -93,7 +93,9 @@ def solve_grid(
             _record(problem, result, int(subject), case)
             result.seconds[subject] = time.perf_counter() - began
 
-    over_subjects(work, problem.n_rows, cores=cores, progress=progress, description="Hull on a grid")
+    over_subjects(
+        work, problem.n_rows, cores=cores, keep=True, progress=progress, description="Hull on a grid"
+    )
     return result
 
 

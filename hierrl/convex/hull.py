@@ -323,7 +323,9 @@ def solve_tasks(
         )  # fmt: skip
 
     sizes = problem.n_rows[nodes.subject]
-    done, seconds = over_subjects(work, sizes, cores=cores, progress=progress, description=description)
+    done, seconds = over_subjects(
+        work, sizes, cores=cores, keep=True, progress=progress, description=description
+    )
     return Relaxation(
         value,
         bound,

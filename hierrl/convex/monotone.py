@@ -125,7 +125,12 @@ def solve_monotone(
         run.solve(list(range(problem.n_subjects)))
     else:
         over_subjects(
-            run.work, problem.n_rows, cores=cores, progress=progress, description="Monotone relaxation"
+            run.work,
+            problem.n_rows,
+            cores=cores,
+            keep=True,
+            progress=progress,
+            description="Monotone relaxation",
         )
     return run.gathered()
 

@@ -220,5 +220,7 @@ def maximise(
             problem.tables, problem.trials, subjects, starts, low, high, free, theta, loglik, converged, steps
         )
 
-    outcome = over_subjects(work, problem.n_rows, cores=cores, progress=progress, description=description)
+    outcome = over_subjects(
+        work, problem.n_rows, cores=cores, keep=True, progress=progress, description=description
+    )
     return Maximum(theta, loglik, converged, steps, *outcome)

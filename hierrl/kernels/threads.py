@@ -35,13 +35,14 @@ def over_subjects(
     *,
     cores: int | None = None,
     smallest: int = 1,
+    keep: bool = False,
     progress: bool = False,
     description: str = "",
 ) -> Work:
     """Call ``work(indices)`` for chunks of subjects on a thread pool.
 
     `work` writes its results into arrays of its own, at the given indices, and releases the GIL. On Ctrl-C
-    chunks that run are finished, the others are left out.
+    chunks that run are finished; then, with `keep`, the caller learns which are done.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def over_subjects(
         Threads; all cores of the machine if not given.
     smallest : int
         Trials that a chunk has at least; with a single chunk the work is done in the calling thread.
+    keep : bool
+        Return what is done after Ctrl-C instead of raising KeyboardInterrupt: for callers who look at ``done``.
     progress : bool
         Show a progress bar on a terminal or in a notebook.
     description : str
@@ -78,8 +81,12 @@ def over_subjects(
     if len(chunks) == 1 and not progress:
         timed(chunks[0])
         return outcome
-    with _bar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
-        _drain({pool.submit(timed, chunk): chunk for chunk in chunks}, tick)
+    try:
+        with _bar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
+            _drain({pool.submit(timed, chunk): chunk for chunk in chunks}, tick)
+    except KeyboardInterrupt:
+        if not keep:
+            raise
     return outcome
 
 
@@ -91,11 +98,10 @@ def _drain(pending: dict[Future[None], IndexArray], tick: Callable[[int], None])
                 chunk = pending.pop(future)
                 future.result()
                 tick(chunk.size)
-    except BaseException as error:
+    except BaseException:
         for future in pending:
             future.cancel()
-        if not isinstance(error, KeyboardInterrupt):
-            raise
+        raise
 
 
 def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:
