@@ -38,7 +38,8 @@ bench: setup $(VENV)/.installed-bench ## benchmarks against the peers, with rati
 	$(BIN)/python benchmarks/convex.py
 
 docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+	rm -rf docs/generated
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 check: setup ## lint, formatting, types
