@@ -100,11 +100,13 @@ def _optional(n: int, n_arms: int, rng: np.random.Generator) -> dict[str, Any]:
 def _punch(variables: dict[str, Any], rng: np.random.Generator) -> None:
     """Holes of every kind, in place; no subject's first row is spared."""
     n = variables["choice"].size
-    for name in {"reward", "gain", "loss", "points", "forgone"} & variables.keys():
+    for name in sorted(
+        {"reward", "gain", "loss", "points", "forgone"} & variables.keys()
+    ):  # sets have no order
         variables[name][rng.random(variables[name].shape) < SHARE_OF_GAPS] = np.nan
     missed = rng.random(n) < SHARE_OF_GAPS
     variables["choice"][missed] = -1
-    for name in {"reward", "gain", "loss", "forgone"} & variables.keys():
+    for name in sorted({"reward", "gain", "loss", "forgone"} & variables.keys()):
         variables[name][missed] = np.nan
     variables["scored"] &= ~missed & (rng.random(n) >= SHARE_OF_GAPS)
 

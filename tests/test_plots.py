@@ -60,7 +60,10 @@ def all_plots(fits) -> list[Figure]:
 
 
 def test_every_subject_is_a_line_between_neighbouring_estimators(fits):
-    axes = panel(hr.plot_estimates(fits), "alpha")
+    axes = panel(
+        hr.plot_estimates(fits | {"posterior": sampled.pretend_posterior(fits["mle"], cells=("all",))}),
+        "alpha",
+    )
     bundles = [
         found
         for found in axes.collections
@@ -92,6 +95,13 @@ def test_population_stands_right_of_the_estimators_in_the_colours_of_its_groups(
         "posterior",
         "population",
     ]
+
+
+def test_colours_follow_the_formula_of_the_posterior_unless_a_group_is_asked_for(fits):
+    axes = panel(hr.plot_estimates(fits), "alpha")
+    assert {"median old", "median young"} <= {line.get_label() for line in axes.lines}
+    alone = panel(hr.plot_estimates({"mle": fits["mle"]}), "alpha")
+    assert "median all" in {line.get_label() for line in alone.lines}
 
 
 def test_point_fits_have_no_place_for_a_population(fits):
@@ -197,9 +207,7 @@ def test_trials_of_a_subject_are_told_completely(fits, data):
     np.testing.assert_array_equal(
         drawn(axes, "choices A")[:, 0], x[(choice == 0) & scored & np.isfinite(reward)]
     )
-    np.testing.assert_array_equal(
-        drawn(axes, "not scored B")[:, 0], x[(choice == 1) & ~scored & np.isfinite(reward)]
-    )
+    np.testing.assert_array_equal(drawn(axes, "not scored B")[:, 0], x[(choice == 1) & ~scored])
     assert [text.get_text() for text in axes.get_yticklabels()] == ["A", "B", "missed"]
 
 

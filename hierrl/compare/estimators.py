@@ -59,7 +59,7 @@ def compare(
         Deals sessions or blocks to `folds` at random, as in `split`, and takes the place of the seeds that
         the fits recorded when they are repeated.
     cores : int, optional
-        Threads of the refits of point fits; all cores if not given.
+        Threads, and chains at a time, of the refits; all cores if not given.
     progress : bool
         Show progress bars of the refits on a terminal.
 

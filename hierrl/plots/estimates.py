@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from hierrl.compare.checks import checked
 from hierrl.compare.estimates import subject_estimates
 from hierrl.fits import data_of, problem_of
+from hierrl.formulas.cells import levels_of
 from hierrl.kernels.problem import Problem
 from hierrl.models.model import Parameter
 from hierrl.plots.axes import Scale, name_with_unit, scale_of
@@ -55,7 +56,8 @@ def plot_estimates(
     parameters : sequence of str, optional
         Which parameters (``"alpha"``, or one arm's ``"alpha[A]"``) and in which order; all if not given.
     group : str, optional
-        A covariate of the subjects that gives the colours.
+        A covariate of the subjects that gives the colours; if not given, the categorical covariate of the
+        posterior's formula, if it has just one.
     figure : Figure or SubFigure, optional
         What to draw into; a new figure if not given.
     figsize : (float, float), optional
@@ -85,7 +87,7 @@ def plot_estimates(
     fits = checked(fits)
     problem = problem_of(next(iter(fits.values())))
     labels = chosen_labels(problem, parameters)
-    groups = groups_of(data_of(next(iter(fits.values()))), group)
+    groups = groups_of(data_of(next(iter(fits.values()))), group or _of_formulas(fits))
     estimates = np.stack(
         [subject_estimates(fit, problem_of(fit))["estimate"].sel(parameter=labels) for fit in fits.values()]
     )
@@ -103,7 +105,10 @@ def plot_estimates(
             panel.set_label(label)
             _draw_subjects(panel, estimates[:, :, k], groups, scale)
             _draw_summaries(panel, estimates[:, :, k], groups, scale)
-            _draw_populations(panel, populations, label, groups=groups, at=len(fits))
+            medians = {
+                name: population["median"].sel(parameter=label) for name, population in populations.items()
+            }
+            _draw_populations(panel, medians, groups, scale, at=len(fits))
             _finish(
                 panel,
                 list(fits),
@@ -115,6 +120,14 @@ def plot_estimates(
             panel.remove()
         _legend(figure, groups, bool(populations))
     return figure
+
+
+def _of_formulas(fits: Mapping[str, xr.DataTree]) -> str | None:
+    """The categorical covariate of the posteriors' formulas, if there is just one."""
+    populations = [fit["population"].to_dataset() for fit in fits.values() if "population" in fit.children]
+    cells = [cell for population in populations for cell in population["cell"].values]
+    found = {name for cell in cells for name in levels_of(str(cell))}
+    return found.pop() if len(found) == 1 else None
 
 
 def chosen_labels(problem: Problem, parameters: Sequence[str] | None) -> list[str]:
@@ -144,8 +157,7 @@ def _scale(problem: Problem, labels: list[str], label: str, estimates: FloatArra
 
 
 def _draw_subjects(axes: Axes, values: FloatArray, groups: Groups, scale: Scale) -> None:
-    """Lines of the subjects from estimator to estimator, with room for the summaries; values (estimator,
-    S)."""
+    """Lines of the subjects from estimator to estimator, with room for the summaries; `values` is (estimator, S)."""
     n_subjects = values.shape[1]
     opacity = float(np.clip(3.2 / np.sqrt(n_subjects), 0.06, 0.75))
     starts, ends, shown = *_ports(len(values), groups), scale.inside(values)
@@ -216,20 +228,20 @@ def _draw_summaries(axes: Axes, values: FloatArray, groups: Groups, scale: Scale
 
 
 def _draw_populations(
-    axes: Axes, populations: Mapping[str, xr.Dataset], label: str, *, groups: Groups, at: float
+    axes: Axes, medians: Mapping[str, xr.DataArray], groups: Groups, scale: Scale, *, at: float
 ) -> None:
     """Population medians of all cells with their 95 % ETI."""
-    places = [(name, cell) for name, population in populations.items() for cell in population["cell"].values]
+    places = [(name, cell) for name, median in medians.items() for cell in median["cell"].values]
     for (name, cell), offset in zip(places, _offsets(len(places)), strict=True):
-        draws = populations[name]["median"].sel(parameter=label, cell=cell).values
+        draws = medians[name].sel(cell=cell).values
         level = groups.of_cell(cell)
         colour = groups.colours[level] if level else INK
         marker = groups.markers[level] if level else "D"
-        low, high = np.quantile(draws, TAILS)
+        low, middle, high = scale.inside(np.quantile(draws, [TAILS[0], 0.5, TAILS[1]]))
         axes.vlines(at + offset, low, high, color=colour, lw=1.6, zorder=5)
         axes.plot(
             at + offset,
-            np.median(draws),
+            middle,
             marker,
             color="white",
             mec=colour,
