@@ -188,26 +188,25 @@ class _Run:
         self.seconds[subjects] = (time.perf_counter() - began) / len(subjects)
 
     def solved_with(self, parts: tuple[Part, ...], columns: Columns, terms: Terms) -> Solution:
-        """Solve with the signs of these parts: in lags or in steps, and if one fails in the other."""
+        """Solve with the signs of these parts: in lags, and where the solver gives up in steps."""
         solver, options = self.request.solver, self.request.options
-        first = set(terms.blocks) <= {2}
-        solution = self.template(parts, columns, terms, steps=first).solve(terms, solver, options)
+        solution = self.template(parts, columns, terms).solve(terms, solver, options)
         if solution.status == "optimal":
             return solution
-        second = self.program(parts, columns, terms, steps=not first, compiled=False)
-        return min(solution, second.solve(terms, solver, options), key=lambda found: found.loss)
+        again = self.program(parts, columns, terms, steps=True, compiled=False)
+        return min(again.solve(terms, solver, options), solution, key=lambda found: found.loss)
 
-    def template(self, parts: tuple[Part, ...], columns: Columns, terms: Terms, *, steps: bool) -> Template:
+    def template(self, parts: tuple[Part, ...], columns: Columns, terms: Terms) -> Template:
         """A program for these data, or one that this thread has compiled for data of their shape."""
         shape = terms.shape(SHAPE_RATIO)
         size = sum(rows for _, rows in shape) * columns.total
         often = self.problem.n_subjects // max(columns.n_designs, 1) >= COMPILE_SUBJECTS
         if self.width is None or size > COMPILE_ENTRIES or not often:
-            return self.program(parts, columns, terms, steps=steps, compiled=False)
+            return self.program(parts, columns, terms, steps=False, compiled=False)
         known: dict[Any, Template] = self.local.__dict__.setdefault("known", {})
         key = (parts, columns, shape)
         if key not in known:
-            known[key] = self.program(parts, columns, terms.padded(SHAPE_RATIO), steps=steps, compiled=True)
+            known[key] = self.program(parts, columns, terms.padded(SHAPE_RATIO), steps=False, compiled=True)
         return known[key]
 
     def program(

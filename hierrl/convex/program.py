@@ -168,8 +168,8 @@ def _limits_of(part: Part, width: int, mass_bound: MassBound) -> list[tuple[Any,
 def steps_basis(parts: Sequence[Part], columns: Columns) -> Sparse:
     """Kernels as weights of steps: columns ``1[k <= K] / K`` for kernels, the identity for other parts.
 
-    A falling kernel is a mixture of steps. Solved for in these weights the problem is better conditioned, but
-    its matrix is dense: with two arms that costs nothing, with more it does.
+    A falling kernel is a mixture of steps. In their weights the problem is better conditioned, which saves the
+    few subjects that a solver gives up on in lags; but its matrix is dense, which costs up to four times more.
     """
     blocks = []
     for part, width in zip(parts, columns.width, strict=True):
