@@ -87,7 +87,7 @@ def sentence(case: Case, gap: float, mass_bound: bool) -> tuple[str, bool]:
     values, status = case.solution.values, case.solution.status
     if not any(design.scored.any() for design in case.designs):
         return "No trial is scored: there is nothing to fit.", False
-    if values is not None and status == "optimal":
+    if case.solution.optimal:
         return "Solved.", True
     if values is not None and gap <= CLOSE:
         return f"Solved: the solver stopped early ({status}), within {CLOSE} nats of the optimum.", True

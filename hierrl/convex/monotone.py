@@ -191,10 +191,13 @@ class _Run:
         """Solve with the signs of these parts: in lags, and where the solver gives up in steps."""
         solver, options = self.request.solver, self.request.options
         solution = self.template(parts, columns, terms).solve(terms, solver, options)
-        if solution.status == "optimal":
+        if solution.optimal:
             return solution
         again = self.program(parts, columns, terms, steps=True, compiled=False)
-        return min(again.solve(terms, solver, options), solution, key=lambda found: found.loss)
+        # A solver that gave up may report a loss that no feasible point has.
+        return min(
+            again.solve(terms, solver, options), solution, key=lambda found: (not found.optimal, found.loss)
+        )
 
     def template(self, parts: tuple[Part, ...], columns: Columns, terms: Terms) -> Template:
         """A program for these data, or one that this thread has compiled for data of their shape."""

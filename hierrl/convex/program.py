@@ -68,6 +68,11 @@ class Solution(NamedTuple):
     loss: float
     """Value of the minimised objective, for comparing cases; infinite where the solver failed."""
 
+    @property
+    def optimal(self) -> bool:
+        """Whether the solver says that it reached its tolerance."""
+        return self.values is not None and self.status == "optimal"
+
 
 class Columns(NamedTuple):
     """Where the unknowns of each part stand: for each part one row of columns per design."""
