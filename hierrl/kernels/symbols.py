@@ -175,7 +175,7 @@ def probability_in_c(
 
 
 @cache
-def symbol(function: Any) -> types.ExternalFunction:
+def symbol(function: Any) -> Any:
     """`function` by a name that compiled code can call, once it is compiled or read from the cache."""
     function.compile(SIGNATURE.args)
     compiled = function.overloads[SIGNATURE.args]

@@ -19,7 +19,6 @@ import nutpie
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
-from nutpie.compile_pymc import CompiledPyMCModel
 from pymc.pytensorf import compile as compile_function
 from pymc.pytensorf import rewrite_pregrad
 
@@ -59,7 +58,9 @@ def logp_in_c(dim, x_, gradient_, logp_, layout_):
 
 
 def compile_model(model: pm.Model, start: Start) -> Any:
-    """What `nutpie.sample` takes; draws hold the free variables only.
+    """What `nutpie.sample` takes. Draws hold the free variables in the sampler's coordinates, and nothing else.
+
+    (If nutpie's class has changed: the free variables as they are, and starting values are nutpie's.)
 
     Parameters
     ----------
@@ -73,15 +74,13 @@ def compile_model(model: pm.Model, start: Start) -> Any:
     try:
         return _compile(model, names, shapes, start)
     except (AttributeError, ImportError, TypeError):
-        import traceback
-
-        traceback.print_exc()
-        return nutpie.compile_pymc_model(model, var_names=[], initial_points=dict(start(0)))
+        return nutpie.compile_pymc_model(model, var_names=[rv.name for rv in model.free_RVs])
 
 
-def _compile(
-    model: pm.Model, names: list[str], shapes: list[tuple[int, ...]], start: Start
-) -> CompiledPyMCModel:
+def _compile(model: pm.Model, names: list[str], shapes: list[tuple[int, ...]], start: Start) -> Any:
+    # What is imported inside a function may be missing one day: see the top of this file.
+    from nutpie.compile_pymc import CompiledPyMCModel
+
     function = logp_and_gradient(model)
     shared = function.get_shared()
     arrays = {str(k): np.array(variable.get_value(), order="C") for k, variable in enumerate(shared)}
@@ -112,9 +111,10 @@ def logp_and_gradient(model: pm.Model) -> Any:
     """The function of all free variables that gives the log-density and its gradient in each of them."""
     values = [model.rvs_to_values[rv] for rv in model.free_RVs]
     # Merges what variables compute in common, before each copy gets a gradient of its own.
-    logp = rewrite_pregrad(model.logp())
+    logp: Any = rewrite_pregrad(model.logp())
+    slopes: Any = pt.grad(logp, values)
     with model:
-        return compile_function(values, [logp, *pt.grad(logp, values)], mode="NUMBA")
+        return compile_function(values, [logp, *slopes], mode="NUMBA")
 
 
 def _size(shape: tuple[int, ...]) -> int:

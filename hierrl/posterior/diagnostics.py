@@ -11,6 +11,8 @@ import numpy.typing as npt
 import xarray as xr
 from arviz_stats.base import array_stats
 
+from hierrl.kernels.problem import Problem
+
 FloatArray = npt.NDArray[np.float64]
 
 LARGEST_RHAT = 1.01
@@ -22,10 +24,11 @@ FEWEST_EFFECTIVE = 100
 TAILS = (0.05, 0.95)
 
 WHAT_TO_DO = {
-    "divergences": "sample with a higher target_accept (.9, .95), or look at the subjects with the fewest trials",
-    "rhat": "sample with more draws and a longer tune=, or look for a prior that is too wide",
+    "divergences": "sample with a higher target_accept (.9, .95)",
+    "rhat": "sample with a longer warm-up (tune=) and more draws",
     "ess": "sample with more draws",
 }
+"""By fault; where all fails, priors are too wide or subjects have too few trials for the model."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Mixing:
     @classmethod
     def of(cls, draws: FloatArray, names: tuple[str, ...]) -> Mixing:
         """From draws (chain, draw, K)."""
-        axes = {"chain_axis": 0, "draw_axis": 1}
+        axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
         return cls(
             names,
             np.asarray(array_stats.rhat(draws, **axes)),
@@ -89,7 +92,7 @@ class Diagnosis:
 
 
 def diagnose(
-    population: xr.Dataset, eta: FloatArray, labels: tuple[str, ...], diverging: npt.NDArray[Any]
+    population: xr.Dataset, eta: FloatArray, diverging: npt.NDArray[Any], *, problem: Problem
 ) -> Diagnosis:
     """Judge draws.
 
@@ -99,17 +102,17 @@ def diagnose(
         Group ``population`` of a fit: ``mu`` and ``sigma``.
     eta : ndarray, (chain, draw, S, P)
         Parameters of the subjects, on any scale (R-hat and effective draws are computed from ranks).
-    labels : tuple of str
-        Labels of the P parameters.
     diverging : ndarray of bool, (chain, draw)
         Divergent transitions.
+    problem : Problem
+        Knows the names of subjects and parameters.
 
     Returns
     -------
     Diagnosis
     """
     chains, draws, n_subjects, n_parameters = eta.shape
-    names = tuple(f"{label} of subject {s}" for s in range(n_subjects) for label in labels)
+    names = tuple(f"{label} of subject {s}" for s in problem.subjects for label in problem.labels)
     subjects = Mixing.of(eta.reshape(chains, draws, -1), names)
     group = _of_population(population)
     needed = FEWEST_EFFECTIVE * chains
@@ -117,7 +120,7 @@ def diagnose(
     rhat, ess = max(group.worst_rhat[0], subjects.worst_rhat[0]), min(group.fewest[0], subjects.fewest[0])
     faults = {"divergences": n_divergent > 0, "rhat": not rhat < LARGEST_RHAT, "ess": not ess >= needed}
     shape = (n_subjects, n_parameters)
-    by_subject, status = _subjects(subjects.rhat.reshape(shape), subjects, shape, labels, needed)
+    by_subject, status = _subjects(subjects, shape, problem.labels, needed)
     measures = {
         "divergences": n_divergent,
         "max_rhat": rhat,
@@ -163,37 +166,33 @@ def _sentences(
     size: tuple[int, int],
 ) -> tuple[str, ...]:
     chains, draws = size
-    verdict = "The chains did not converge." if any(faults.values()) else "The chains converged."
     n_divergent = int(measures["divergences"])
-    share = f" ({n_divergent / (chains * draws):.1%})" if n_divergent else ""
-    divergent = (
-        f"{n_divergent:,} of {chains * draws:,} transitions diverged{share}."
-        if n_divergent
-        else "No divergences."
+    share = (
+        f"{n_divergent:,} of {chains * draws:,} transitions diverged ({n_divergent / (chains * draws):.1%})."
     )
-    both = [
-        (
-            f"Population: largest R-hat {m.worst_rhat[0]:.3f} ({m.worst_rhat[1]}), fewest effective draws "
-            f"{m.fewest[0]:,.0f} ({m.fewest[1]})."
-        )
-        for m in (group,)
-    ]
-    both.append(
-        f"Subjects: largest R-hat {subjects.worst_rhat[0]:.3f}, fewest effective draws {subjects.fewest[0]:,.0f} "
-        f"(needed: R-hat below {LARGEST_RHAT}, {FEWEST_EFFECTIVE * chains:,} effective draws)."
+    needed = f"Needed: R-hat below {LARGEST_RHAT} and {FEWEST_EFFECTIVE * chains:,} effective draws."
+    return (
+        "The chains did not converge." if any(faults.values()) else "The chains converged.",
+        share if n_divergent else "No divergences.",
+        *(f"{who}: {_figures(mixing)}." for who, mixing in (("Population", group), ("Subjects", subjects))),
+        needed,
     )
-    return (verdict, divergent, *both)
+
+
+def _figures(mixing: Mixing) -> str:
+    (rhat, which), (ess, where) = mixing.worst_rhat, mixing.fewest
+    return f"largest R-hat {rhat:.3f} ({which}), fewest effective draws {ess:,.0f} ({where})"
 
 
 def _subjects(
-    rhat: FloatArray, mixing: Mixing, shape: tuple[int, int], labels: tuple[str, ...], needed: int
+    mixing: Mixing, shape: tuple[int, int], labels: tuple[str, ...], needed: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]:
     """Whether each subject's parameters mixed, and a sentence on it."""
-    ess = np.fmin(mixing.ess_bulk, mixing.ess_tail).reshape(shape)
+    rhat, ess = mixing.rhat.reshape(shape), np.fmin(mixing.ess_bulk, mixing.ess_tail).reshape(shape)
     good = (rhat < LARGEST_RHAT) & (ess >= needed)
     status = np.empty(shape[0], dtype=object)
     for s in range(shape[0]):
-        figures = f"R-hat {np.nanmax(rhat[s]):.3f}, {np.nanmin(ess[s]):,.0f} effective draws"
+        figures = f"R-hat {rhat[s].max():.3f}, {ess[s].min():,.0f} effective draws"
         bad = ", ".join(label for label, fine in zip(labels, good[s], strict=True) if not fine)
         status[s] = f"Not converged ({bad}): {figures}." if bad else f"Converged: {figures}."
     return good.all(axis=1), status

@@ -139,8 +139,8 @@ def _choose(parametrization: str) -> tuple[str, str]:
     if parametrization != "auto":
         return parametrization, "As asked."
     return "informed", (
-        "Chosen by 'auto': coordinates of each subject are standardised by what its own trials say, which leaves no "
-        "funnel for either few or many trials."
+        "Chosen by 'auto': each subject's coordinates are standardised by what its own trials say, which leaves "
+        "no funnel for either few or many trials."
     )
 
 
@@ -158,8 +158,8 @@ def _formula(model: Model, prior: Prior, formula: Formula) -> Formula:
     """The formula of the prior, which one given beside it must agree with."""
     if formula is not None and by_parameter(model, formula) != dict(prior.formula):
         raise ValueError(
-            f"formula= says {by_parameter(model, formula)}, the prior was made for {dict(prior.formula)}. Make the prior "
-            "with the same formula, or leave formula= out."
+            f"formula= says {by_parameter(model, formula)}, the prior was made for {dict(prior.formula)}. Make the "
+            "prior with the same formula, or leave formula= out."
         )
     return dict(prior.formula)
 
@@ -168,14 +168,14 @@ def _check_prior(prior: Prior, designs: Any) -> None:
     """The prior has exactly the model's parameters and the design's coefficients."""
     if set(prior.labels) != set(designs):
         raise ValueError(
-            f"The prior is for the parameters {', '.join(prior.labels)}; the model on these data has {', '.join(designs)}. "
-            "Make the prior with the same model and data with the same arms."
+            f"The prior is for the parameters {', '.join(prior.labels)}; the model on these data has "
+            f"{', '.join(designs)}. Make the prior with the same model and data with the same arms."
         )
     for label, design in designs.items():
         if prior.mu(label)[0] != design.names:
             raise ValueError(
-                f"The prior of {label!r} has the coefficients {', '.join(prior.mu(label)[0])}; its formula on these data gives "
-                f"{', '.join(design.names)}. Make the prior with data that have the same groups."
+                f"The prior of {label!r} has the coefficients {', '.join(prior.mu(label)[0])}; its formula on these "
+                f"data gives {', '.join(design.names)}. Make the prior with data that have the same groups."
             )
 
 

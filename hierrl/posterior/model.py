@@ -68,9 +68,9 @@ def pymc_model(
     pymc.Model
         Free variables ``effects`` (term), ``log_sigma`` (parameter) and ``eta`` (subject, parameter), all on the link
         scale for the scaled signal. In raw reward units: each parameter of the model, dims (subject[, arm]);
-        ``mu`` (parameter, coefficient) and ``sigma`` (parameter) on the link scale. ``choice`` (trial) is observed; its
-        predictive draws are choices given the subject's own past. Data are ``trials_*``; `trial_data` makes new values for
-        `pymc.set_data`, which needs no new compilation.
+        ``mu`` (parameter, coefficient) and ``sigma`` (parameter) on the link scale. ``choice`` (trial) is observed;
+        its predictive draws are choices given the subject's own past. Everything else are data: values for
+        `pymc.set_data`, which needs no new compilation, come from `hierrl.posterior.trial_data`.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def pymc_model(
     Examples
     --------
     >>> import hierrl as hr, pymc as pm
-    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=100)
+    >>> task = hr.Bandit((0.8, 0.2), n_trials=100)
     >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=5, random_seed=1)
     >>> with hr.pymc_model(hr.model("rw"), data) as pm_model:
     ...     trace = pm.sample()  # doctest: +SKIP
@@ -155,7 +155,8 @@ def _data(name: str, values: npt.NDArray[Any], dims: tuple[str, ...] | None = No
     As `pymc.Data` makes it, but 64-bit integers stay what they are: the kernels take no others.
     """
     variable = pytensor.shared(values, name=name)
-    pm.modelcontext(None).register_data_var(variable, dims=dims)
+    context: Any = pm.modelcontext(None)
+    context.register_data_var(variable, dims=dims)
     return variable
 
 
@@ -190,7 +191,8 @@ def _population_variables(layout: Layout) -> tuple[Any, Any]:
 
 def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     """Parameters (S, P) of the subjects on the link scale."""
-    sigma, dims = pt.exp(log_sigma)[None], ("subject", "parameter")
+    sigma: Any = pt.exp(log_sigma)
+    sigma, dims = sigma[None], ("subject", "parameter")
     if layout.parametrization != "informed":
         transform = {"transform": NonCentered()} if layout.parametrization == "noncentered" else {}
         return pm.Normal("eta", mean, sigma, dims=dims, initval=layout.centre, **transform)
@@ -233,13 +235,14 @@ def _report(layout: Layout, effects: Any, log_sigma: Any, theta: Any) -> None:
             pm.Deterministic(parameter.name, pt.stack(found, axis=1), dims=("subject", "arm"))
         else:
             pm.Deterministic(parameter.name, found[0], dims="subject")
-    empty = pt.full(raw.shape, np.nan)
+    empty: Any = pt.full(raw.shape, np.nan)
+    sigma: Any = pt.exp(log_sigma)
     pm.Deterministic(
         "mu",
         pt.set_subtensor(empty[raw.row, raw.column], raw.factor * effects + raw.shift),
         dims=("parameter", "coefficient"),
     )
-    pm.Deterministic("sigma", raw.sigma_factor * pt.exp(log_sigma), dims="parameter")
+    pm.Deterministic("sigma", raw.sigma_factor * sigma, dims="parameter")
 
 
 def _choice_logp(choice: Any, theta: Any, *arrays: Any) -> Any:

@@ -107,7 +107,7 @@ def fit_posterior(
     Examples
     --------
     >>> import hierrl as hr
-    >>> task = hr.Bandit(probabilities=(0.8, 0.2), n_trials=100)
+    >>> task = hr.Bandit((0.8, 0.2), n_trials=100)
     >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=10, random_seed=1)
     >>> fit = hr.fit_posterior(hr.model("rw"), data)  # doctest: +SKIP
     >>> fit["population"]["median"].mean(("chain", "draw"))  # doctest: +SKIP
@@ -129,45 +129,57 @@ def fit_posterior(
     )
     prepared = perf_counter() - started
     found = SAMPLERS[sampler](write_model(layout), layout, run)
-    asked = {"method": method, "sampler": sampler, "log_likelihood": log_likelihood, **_recorded(run)}
-    fit = assemble(layout, data, found, {**asked, "prepare": prepared}, log_likelihood=log_likelihood)
+    settings = {
+        "estimator": "posterior",
+        "method": method,
+        "sampler": sampler,
+        "log_likelihood": log_likelihood,
+        **_recorded(run),
+        **layout.record(),
+        "seconds": {"prepare": prepared, **found.seconds},
+        "notes": [note for note in (_on_prior(layout), found.note) if note],
+    }
+    population = layout.population.to_dataset(found.values.effects, found.values.log_sigma)
+    diverging = found.stats["diverging"].values
+    diagnosis = diagnose(population, found.values.eta, diverging, problem=layout.problem)
+    fit = _build(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
+    if found.note:
+        warnings.warn(found.note, UserWarning, stacklevel=2)
+    warn_if_not_converged(diagnosis)
     return fit
 
 
-def assemble(
-    layout: Layout, data: xr.Dataset, found: Draws, settings: dict[str, Any], *, log_likelihood: bool
+def _build(
+    layout: Layout,
+    data: xr.Dataset,
+    found: Draws,
+    *,
+    population: xr.Dataset,
+    diagnosis: Diagnosis,
+    settings: dict[str, Any],
 ) -> xr.DataTree:
-    """The fit that a layout's draws make, after a look at how well they mixed."""
-    problem = layout.problem
-    effects, log_sigma, eta = found.values
+    """The fit that draws make."""
+    problem, eta = layout.problem, found.values.eta
     theta = problem.from_link(eta)
-    population = layout.population.to_dataset(effects, log_sigma)
-    diagnosis = diagnose(population, eta, problem.labels, found.stats["diverging"].values)
     groups = {"population": population, "sample_stats": found.stats}
-    if log_likelihood:
+    if settings["log_likelihood"]:
         groups["log_likelihood"] = trial_log_likelihood(problem, theta)
-    seconds = {"prepare": settings.pop("prepare"), **found.seconds}
     fit = build_fit(
         problem,
         data,
         theta,
-        stats=_stats(problem, diagnosis, eta, seconds["sample"]),
-        settings={
-            "estimator": "posterior",
-            **layout.record(),
-            **settings,
-            "seconds": seconds,
-            "diagnostics": diagnosis.record(),
-            "notes": [note for note in (_on_prior(layout), found.note) if note],
+        stats={
+            "converged": diagnosis.by_subject,
+            "status": diagnosis.status,
+            "seconds": found.seconds["sample"] * problem.n_rows / problem.n_trials,
+            "se": eta.std(axis=(0, 1), ddof=1),
         },
+        settings={**settings, "diagnostics": diagnosis.record()},
         groups=groups,
     )
     for name in ("loglik", "bound", "gap"):
         fit["fit_stats"][name].attrs["reason"] = NO_BOUND
     fit["fit_stats"]["se"].attrs["long_name"] = "posterior standard deviation on the link scale"
-    if found.note:
-        warnings.warn(found.note, UserWarning, stacklevel=3)
-    warn_if_not_converged(diagnosis)
     return fit
 
 
@@ -206,14 +218,3 @@ def _on_prior(layout: Layout) -> str:
         f"The prior was made from the same data: centred at their maximum marginal likelihood and {widen:g} standard "
         "errors wide (empirical_prior); slopes and contrasts have a weak prior centred at 0."
     )
-
-
-def _stats(
-    problem: Problem, diagnosis: Diagnosis, eta: FloatArray, seconds: float
-) -> dict[str, npt.ArrayLike]:
-    return {
-        "converged": diagnosis.by_subject,
-        "status": diagnosis.status,
-        "seconds": seconds * problem.n_rows / problem.n_trials,
-        "se": eta.std(axis=(0, 1), ddof=1),
-    }

@@ -1,10 +1,11 @@
-"""Running NUTS: starting values spread over what the posterior may be, nutpie or PyMC, and keeping what Ctrl-C leaves."""
+"""Running NUTS: starts spread over what the posterior may be, nutpie or PyMC, and keeping what Ctrl-C leaves."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -94,27 +95,33 @@ def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
 
     compiled = compile_model(pm_model, start)
     ready = perf_counter()
-    tree = nutpie.sample(
-        compiled,
-        draws=run.draws,
-        tune=run.tune,
-        chains=run.chains,
-        cores=run.cores,
-        seed=run.random_seed,
-        target_accept=run.target_accept,
-        save_warmup=False,
-        progress_bar=run.progress and is_watched(),
-    )
+    with warnings.catch_warnings():
+        # Said of what an interrupt leaves; `_complete` sees to that.
+        warnings.filterwarnings("ignore", message="Found chain dimension to be longer than draw dimension")
+        tree = nutpie.sample(
+            compiled,
+            draws=run.draws,
+            tune=run.tune,
+            chains=run.chains,
+            cores=run.cores,
+            seed=run.random_seed,
+            target_accept=run.target_accept,
+            save_warmup=False,
+            progress_bar=run.progress and is_watched(),
+        )
     seconds = {"compile": ready - started, "sample": perf_counter() - ready}
-    draws = Point(*(tree["posterior"][name].values for name in names))
-    flat = Point(*(z.reshape(-1, *z.shape[2:]) for z in draws))
-    values = Point(*(v.reshape(*draws.eta.shape[:2], *v.shape[1:]) for v in parameters_of(layout, flat)))
-    return _collect(values, tree["sample_stats"], run, seconds)
+    if not set(names) <= set(tree["posterior"].data_vars):
+        return _collect(tree, FREE, run, seconds)
+    kept = _collect(tree, names, run, seconds)
+    flat = Point(*(z.reshape(-1, *z.shape[2:]) for z in kept.values))
+    values = (v.reshape(*kept.values.eta.shape[:2], *v.shape[1:]) for v in parameters_of(layout, flat))
+    return replace(kept, values=Point(*values))
 
 
 def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
     """Sample with PyMC's own NUTS."""
     started = perf_counter()
+    begin: list[Any] = [start_of_chain(layout, (run.random_seed, k))._asdict() for k in range(run.chains)]
     with pm_model:
         tree = pm.sample(
             draws=run.draws,
@@ -124,13 +131,11 @@ def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
             random_seed=run.random_seed,
             target_accept=run.target_accept,
             nuts_sampler="pymc",
-            initvals=[start_of_chain(layout, (run.random_seed, k))._asdict() for k in range(run.chains)],
+            initvals=begin,
             progressbar=run.progress and is_watched(),
             compute_convergence_checks=False,
         )
-    values = Point(*(tree["posterior"][name].values for name in FREE))
-    seconds = {"compile": 0.0, "sample": perf_counter() - started}
-    return _collect(values, tree["sample_stats"], run, seconds)
+    return _collect(tree, FREE, run, {"compile": 0.0, "sample": perf_counter() - started})
 
 
 SAMPLERS: dict[str, Callable[[pm.Model, Layout, Run], Draws]] = {
@@ -144,7 +149,10 @@ def is_watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-def _collect(values: Point, stats: xr.DataTree, run: Run, seconds: dict[str, float]) -> Draws:
+def _collect(tree: xr.DataTree, names: Sequence[str], run: Run, seconds: dict[str, float]) -> Draws:
+    """Draws of the variables `names` of the chains that have enough, all of one length, and their statistics."""
+    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    values = Point(*(posterior[name].values for name in names))
     kept, length = _complete(values.effects)
     if not kept.any():
         raise KeyboardInterrupt(

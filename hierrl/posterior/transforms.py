@@ -47,7 +47,8 @@ def normal_in_coordinates(
 
 
 def _logp(value: Any, mean: Any, sigma: Any, *_: Any) -> Any:
-    return pm.logp(pm.Normal.dist(mean, sigma), value).sum()
+    density: Any = pm.logp(pm.Normal.dist(mean, sigma), value)
+    return density.sum()
 
 
 def _dist(mean: Any, sigma: Any, *_: Any) -> Any:
@@ -78,7 +79,8 @@ class Whitened(Transform):
     def log_jac_det(
         self, value: Any, _: Any, mean: Any, sigma: Any, factor: Any, inverse: Any, *rest: Any
     ) -> Any:
-        return pt.log(pt.diagonal(factor)).sum()
+        logs: Any = pt.log(pt.diagonal(factor))
+        return logs.sum()
 
 
 class NonCentered(Transform):
@@ -96,7 +98,8 @@ class NonCentered(Transform):
         return mean + sigma * value
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        return pt.zeros_like(value) + pt.log(inputs[-1])
+        log_sigma: Any = pt.log(inputs[-1])
+        return pt.zeros_like(value) + log_sigma
 
 
 class Informed(Transform):
