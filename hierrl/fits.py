@@ -213,10 +213,11 @@ def _fit_stats(problem: Problem, stats: Mapping[str, npt.ArrayLike]) -> xr.Datas
 
 def warn_of_failures(fit: xr.DataTree) -> None:
     """One warning that counts the subjects that did not converge and says where to look."""
-    failed = fit["fit_stats"]["subject"].values[~fit["fit_stats"]["converged"].values]
+    stats = fit.children["fit_stats"].dataset
+    failed = stats["subject"].values[~stats["converged"].values]
     if failed.size:
         warnings.warn(
-            f"{failed.size} of {fit['fit_stats'].sizes['subject']} subjects did not converge (the first: {failed[0]}). "
+            f"{failed.size} of {stats.sizes['subject']} subjects did not converge (the first: {failed[0]}). "
             "fit['fit_stats']['status'] has a sentence on each; their estimates are kept.",
             stacklevel=3,
         )

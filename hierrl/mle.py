@@ -93,7 +93,8 @@ def fit_mle(
     problem = prepare(model, data)
     convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
     best = _climb(problem, convex, start, cores=cores, progress=progress)
-    known = Proof(best.theta, best.loglik, convex["fit_stats"]["bound"].values, *_untried(problem))
+    known_stats = convex.children["fit_stats"].dataset
+    known = Proof(best.theta, best.loglik, known_stats["bound"].values, *_untried(problem))
     proof = known
     if certify is not None:
         proof = prove(
@@ -101,7 +102,7 @@ def fit_mle(
         )
     gap = proof.bound - proof.loglik
     tolerance = CERTIFIED if certify is None else certify
-    own = convex["fit_stats"]["seconds"].values if convex is not start else 0.0
+    own = known_stats["seconds"].values if convex is not start else 0.0
     fit = build_fit(
         problem,
         data,
@@ -218,7 +219,7 @@ def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
             f"`start` is a fit of a model with {', '.join(model_of(start).names)}; "
             f"this model has {', '.join(problem.model.names)}."
         )
-    subjects = list(start["posterior"]["subject"].values)
+    subjects = list(start.children["posterior"].dataset["subject"].values)
     if missing := [subject for subject in problem.subjects if subject not in subjects]:
         raise ValueError(
             f"`start` has no subject {missing[0]!r} ({len(missing)} missing). Start from a fit to these subjects."

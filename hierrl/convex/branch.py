@@ -75,7 +75,7 @@ def prove(
     Proof
         Never worse than `known`.
     """
-    theta, loglik, bound, nodes, seconds = (np.array(part) for part in known)
+    theta, loglik, bound, nodes, seconds = Proof._make(np.array(part) for part in known)
     leaves = np.full(loglik.shape, -np.inf)
     asked = np.flatnonzero(bound - loglik > tolerance)
     todo, complete = first_nodes(hull, asked), True

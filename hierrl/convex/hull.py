@@ -9,7 +9,7 @@ weights of either sign make the relaxation loose, its sign cases.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -241,9 +241,9 @@ class Nodes(NamedTuple):
     box: FloatArray
     """(N, 2, G): smallest and largest rate."""
 
-    def pick(self, which: npt.ArrayLike) -> Nodes:
+    def pick(self, which: npt.NDArray[Any]) -> Nodes:
         """Some of the nodes."""
-        return Nodes(*(part[which] for part in self))
+        return Nodes._make(part[which] for part in self)
 
     def without(self, group: IndexArray) -> Nodes:
         """The nodes, each with one group left out."""
@@ -254,7 +254,7 @@ class Nodes(NamedTuple):
 
 def joined(first: Nodes, second: Nodes) -> Nodes:
     """The nodes of both."""
-    return Nodes(*(np.concatenate(parts) for parts in zip(first, second, strict=True)))
+    return Nodes._make(np.concatenate(parts) for parts in zip(first, second, strict=True))
 
 
 def first_nodes(hull: Hull, subject: IndexArray) -> Nodes:
@@ -297,6 +297,7 @@ def solve_hull(
         np.maximum.at(leaves, subject[~split], wave.bound[~split])
         best = _keep_best(best, subject, wave, pure, settled)
         todo = sign_children(hull, todo.pick(split), mixed[split])
+    assert best is not None, "a problem has subjects"
     return best._replace(bound=np.where(done, leaves, np.nan), nodes=nodes, done=done, seconds=seconds)
 
 
@@ -370,7 +371,7 @@ def _keep_best(
 ) -> Relaxation:
     """Let the first solution without mixed signs replace a mixed one, and a better one a worse one."""
     if best is None:
-        best = Relaxation(*(np.array(part[: settled.size]) for part in wave))
+        best = Relaxation._make(np.array(part[: settled.size]) for part in wave)
     for k in np.flatnonzero(pure):
         s = subject[k]
         if not settled[s] or wave.value[k] > best.value[s]:

@@ -220,7 +220,8 @@ class Problem:
     def select(self, subjects: npt.ArrayLike) -> Problem:
         """The problem of some subjects (indices), in that order."""
         index = np.asarray(subjects, dtype=np.int64)
-        rows = np.concatenate([np.arange(self.trials.offset[s], self.trials.offset[s + 1]) for s in index])
+        offset = self.trials.offset.tolist()
+        rows = np.concatenate([np.arange(offset[s], offset[s + 1]) for s in index])
         parts = {
             name: np.ascontiguousarray(values[..., rows]) if values.shape[-1] > 0 else values
             for name, values in self.trials._asdict().items()

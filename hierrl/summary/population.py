@@ -39,7 +39,7 @@ def population_table(posterior: xr.DataTree) -> pd.DataFrame:
     rows = [row for name in MEANING if name in group for row in _rows(name, group[name])]
     table = pd.DataFrame(rows)
     # A coefficient that a parameter doesn't have is NaN in the common array.
-    return table[table["estimate"].notna()].reset_index(drop=True)
+    return table.loc[table["estimate"].notna()].reset_index(drop=True)
 
 
 def _rows(name: str, values: xr.DataArray) -> Iterator[dict[str, object]]:

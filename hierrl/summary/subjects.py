@@ -78,7 +78,7 @@ def _estimates(fit: xr.DataTree) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _errors(fit: xr.DataTree, label: str) -> dict[str, np.ndarray]:
-    errors = fit["fit_stats"]["se"]
+    errors = fit.children["fit_stats"].dataset["se"]
     if label not in errors["parameter"].values or errors.isnull().all():
         return {}
     return {"_se_link": errors.sel(parameter=label).values}
@@ -86,8 +86,8 @@ def _errors(fit: xr.DataTree, label: str) -> dict[str, np.ndarray]:
 
 def _stats(fit: xr.DataTree) -> pd.DataFrame:
     """What is known of the fit of each subject; columns without any information are left out."""
-    stats = fit["fit_stats"]
+    stats = fit.children["fit_stats"].dataset
     columns = {name: stats[name].values for name in STATS}
     if stats["gap"].isnull().all():  # no bound, so nothing could be certified
         del columns["gap"], columns["certified"]
-    return pd.DataFrame({name: values for name, values in columns.items() if not pd.isna(values).all()})
+    return pd.DataFrame({name: values for name, values in columns.items() if not np.all(pd.isna(values))})

@@ -90,7 +90,8 @@ def _certificate(stats: xr.Dataset) -> str:
 
 def _on_bounds(fit: xr.DataTree) -> Judged:
     problem = problem_of(fit)
-    theta, held = theta_of(fit, problem)[0, 0], fit["fit_stats"]["at_bound"].values.astype(bool)
+    theta = theta_of(fit, problem)[0, 0]
+    held = fit.children["fit_stats"].dataset["at_bound"].values.astype(bool)
     low = held & (theta < (problem.lower + problem.upper) / 2)
     counts = [
         f"{label} ({', '.join(f'{n:,} at the {end}' for n, end in ((below, 'lower'), (above, 'upper')) if n)})"
