@@ -125,3 +125,12 @@ def test_version_is_told_alike_everywhere():
 def test_every_public_name_has_its_page_in_the_documentation():
     pages = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.rst").read_text(), re.MULTILINE)
     assert sorted(pages) == sorted(hierrl._HOME)
+
+
+def test_decisions_are_numbered_once_each():
+    names = sorted(path.stem for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    numbers = [int(name.split("-")[0]) for name in names]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for name, number in zip(names, numbers, strict=True):
+        heading = (ROOT / "docs" / "decisions" / f"{name}.md").read_text().splitlines()[0]
+        assert heading.startswith(f"# {number}. "), f"{name}: {heading}"
