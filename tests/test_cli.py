@@ -160,7 +160,7 @@ def test_posterior_is_written_with_population_contrasts_and_held_out_scores(stud
     assert {"median", "mean", "mu", "sigma"} == set(pd.read_csv(out / "population.csv")["quantity"])
     assert "held_out" in pd.read_csv(out / "comparison.csv")
     assert (out / "population.png").exists()
-    assert "P(sign)" in said(result.output)
+    assert "p_direction" in said(result.output)
 
 
 @pytest.mark.slow
@@ -276,6 +276,15 @@ def test_what_fails_inside_is_a_sentence_and_exit_code_1_and_finished_fits_stay(
     assert (study.parent / "results" / "subjects.csv").exists()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C does what it does in a terminal: a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_is_finished_and_says_what_is_missing(study, monkeypatch):
     def pressed(*arguments, **options):
         if options["progress"]:  # not while compiling

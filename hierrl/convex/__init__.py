@@ -150,8 +150,9 @@ def _fit_monotone(problem: Problem, *, cores: int | None, progress: bool, **opti
     # cvxpy takes a second to import, which the default relaxation does not need to pay
     from hierrl.convex.monotone import solve_monotone
 
-    result = solve_monotone(problem, progress=progress, **options)
-    estimate = recover(problem, result.theta[:, None], cores=cores, progress=progress)
+    result = solve_monotone(problem, cores=cores, progress=progress, **options)
+    starts = np.stack([result.theta, result.theta_plain], axis=1)
+    estimate = recover(problem, starts, cores=cores, progress=progress)
     status = statuses(problem, list(result.status), estimate.theta)
     return estimate, result.bound, list(result.reasons), status, result.seconds, result.to_dataset(problem)
 

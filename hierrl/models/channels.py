@@ -181,6 +181,17 @@ class Regressor:
         Name of a numeric variable of the behaviour, dims ``(trial)`` or ``(trial, arm)``.
     weight : str, optional
         Name of the weight; ``weight_<column>`` if not given.
+
+    Raises
+    ------
+    ValueError
+        If the weight is no name.
+
+    Examples
+    --------
+    >>> import hierrl as hr
+    >>> hr.Model(channels=(hr.Channel(),), regressors=(hr.Regressor("side"),)).names
+    ('alpha', 'beta', 'weight_side')
     """
 
     column: str
