@@ -226,6 +226,8 @@ BAD = {
     "covariate that isn't there": (as_it_is, ["--formula", "alpha ~ 1 + grup"], "Did you mean 'group'"),
     "covariate that is constant": (as_it_is, ["--formula", "alpha ~ comment"], "for every subject"),
     "only one arm": (with_one_arm, [], "Only one arm is ever chosen"),
+    "one arm given": (as_it_is, ["--arms", "left"], "at least two arms"),
+    "nothing held out": (as_it_is, ["--last", 0], "last"),
     "no rows": (without_rows, [], "has no rows"),
     "results that exist": (with_results, [], "exists already"),
     "file for several models": (as_it_is, ["--model", "rw", "--model", "subvalue", "--out", "f.nc"], "Sever"),
@@ -332,6 +334,8 @@ def test_help_imports_nothing_heavy():
         ("arms=[0, 1, 3] if these, or arms=list(range(0, 3))", "--arms 0,1,3 if these, or --arms 0,1,2"),
         ("name all arms with arms=['left', ...].", "name all arms with --arms left,...."),
         ("(reward=).", "(--reward)."),
+        ("numbers first, for instance table['x'].map({'win': 1}); leave", "numbers first in the table; leave"),
+        ("Give it another one: table.rename(columns={'a': 'b'}).", "Rename the column in the table."),
     ],
 )  # fmt: skip
 def test_messages_speak_of_options(python, command):

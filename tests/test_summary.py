@@ -170,7 +170,7 @@ def test_verdict_names_who_did_not_converge(points):
 
 
 def test_verdict_doubts_a_model_whose_estimates_lie_on_bounds():
-    data = behaviour_of({name: [0] * 30 + [1] for name in "abc"})  # rewards that change nothing
+    data = behaviour_of({name: [0] * 30 + [1] for name in "abcde"})  # rewards that change nothing
     verdict = verdict_of(hr.fit_mle(hr.model("rw"), data, progress=False))
     assert verdict.level == "mind"
     assert "on a bound for" in verdict.remarks[-1][1]

@@ -16,6 +16,15 @@ BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
 ROLES = "subject|choice|reward|session|trial|gain|loss|forced"
 
+IN_THE_TABLE = (
+    (r"Give it another one: table\.rename\(.*?\)\.", "Rename the column in the table."),
+    (r", for instance table\[.*?\]\.map\(.*?\);", " in the table;"),
+    (r"turn them round: table\[.*?\] = -table\[.*?\]\.", "turn them round in the table."),
+    (r" \(table\.drop_duplicates\(\)\)", ""),
+    (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
+)
+"""What Python would do to a table, and how somebody without Python does it."""
+
 
 class BadInput(Exception):
     """Something on the command line or in the table that the user can put right."""
@@ -71,6 +80,8 @@ def for_command_line(text: str) -> str:
     'Say which one it is with --reward COLUMN, or pass --trial none.'
     """
     text = text.replace("hr.behaviour(..., covariates=[...])", "--covariate NAME")
+    for python, words in IN_THE_TABLE:
+        text = re.sub(python, words, text)
     text = re.sub(r"arms=list\(range\((\d+, )?\d+\)\)", _range_option, text)
     text = re.sub(r"arms=(\[[^\]]*\])", _list_option, text)
     text = re.sub(rf"\b({ROLES})='\.\.\.'", r"--\1 COLUMN", text)

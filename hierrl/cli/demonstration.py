@@ -57,5 +57,5 @@ def _recovery(run: Run) -> None:
     )
     run.page.title("And the population?")
     run.page.table(with_interval(population.drop(columns=PLACE)))
-    inside = int(population["inside"].sum())
+    inside = int(population.loc[:, "inside"].sum())
     run.page.say(f"{inside} of {len(population)} true values lie in their 95 % intervals; 19 of 20 should.")

@@ -77,7 +77,7 @@ def fit(
     )
     page = Page(quiet=quiet)
     with plain_errors(debug=debug):
-        from hierrl.cli.inputs import covariates_in, make_tasks, read_formulas, read_study
+        from hierrl.cli.inputs import check_split, covariates_in, make_tasks, read_formulas, read_study
         from hierrl.cli.run import run_all
         from hierrl.summary import summarise
 
@@ -86,6 +86,7 @@ def fit(
         data = read_study(table, columns=columns, arms=arms, covariates=covariates)
         page.study(summarise(data), table)
         tasks = make_tasks(data, model or [DEFAULT_MODEL], formulas, certify=certify)
+        check_split(data, last)
         folder = open_folder(out or default_out(table), force=force, several=len(tasks) > 1)
         finish(run_all(tasks, settings, folder, page, last=last), page, folder)
 
@@ -105,8 +106,9 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
         if run.failure is not None:
             raise run.failure
     if runs[-1].interrupted:
-        missing = ", ".join(runs[-1].missing) or "nothing"
-        page.say(f"Interrupted: missing is {missing}. What is listed here is complete.", mark=MARKS["mind"])
+        missing = ", ".join(runs[-1].missing)
+        cut = f"missing is {missing}" if missing else f"{list(runs[-1].fits)[-1]} was stopped early"
+        page.say(f"Interrupted: {cut}. What is listed here is finished and saved.", mark=MARKS["mind"])
         page.say("The same command with --force runs everything again.")
         raise typer.Exit(INTERRUPTED)
 

@@ -103,6 +103,15 @@ def make_tasks(
     return tasks
 
 
+def check_split(data: xr.Dataset, last: float | None) -> None:
+    """Raise if nothing or everything would be held out."""
+    if last is not None:
+        from hierrl.data import split
+
+        with reading():
+            split(data, last=last)
+
+
 def _check_known(formulas: Mapping[str, str], models: Mapping[str, Model]) -> None:
     from hierrl.data.table import nearest
 
@@ -128,6 +137,10 @@ def _arms(text: str | None) -> list[str] | list[int] | int | None:
     if not parts:
         raise BadInput("--arms is empty: write all arms, as in --arms A,B,C, or their number.")
     numbers = [int(part) for part in parts if part.lstrip("-").isdecimal()]
-    if len(parts) == 1 and numbers:
+    if len(parts) == 1 and numbers and numbers[0] > 1:
         return numbers[0]
+    if len(parts) == 1:
+        raise BadInput(
+            f"--arms {text}: there must be at least two arms. Write all of them, as in --arms A,B."
+        )
     return numbers if len(numbers) == len(parts) else parts

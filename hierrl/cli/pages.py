@@ -102,7 +102,7 @@ def with_interval(table: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(table["eti95_low"], table["eti95_high"], strict=True)
     shown = table.assign(interval=[f"{number(low)} to {number(high)}" for low, high in pairs])
     order = [name if name != "eti95_low" else "interval" for name in table if name != "eti95_high"]
-    return shown[order].rename(columns={"interval": "95 % ETI"})
+    return shown.loc[:, order].rename(columns={"interval": "95 % ETI"})
 
 
 def number(value: Any) -> str:

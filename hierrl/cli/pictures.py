@@ -30,8 +30,8 @@ def typical_subject(fits: Mapping[str, xr.DataTree]) -> Any:
 
     fit = next((fit for fit in fits.values() if fit["fit_stats"]["loglik"].notnull().any()), None)
     if fit is None:
-        return next(iter(fits.values()))["fit_stats"]["subject"].values[0]
+        return next(iter(fits.values())).children["fit_stats"].dataset["subject"].values[0]
     scored = counts(data_of(fit)).scored
     each = fit["fit_stats"]["loglik"].values / np.maximum(scored, 1)
     order = np.argsort(np.where(np.isfinite(each) & (scored > 0), each, np.inf), kind="stable")
-    return fit["fit_stats"]["subject"].values[order[int((scored > 0).sum() - 1) // 2]]
+    return fit.children["fit_stats"].dataset["subject"].values[order[int((scored > 0).sum() - 1) // 2]]

@@ -46,12 +46,17 @@ def _subjects(run: Run) -> None:
 
 
 def _population(run: Run) -> None:
-    from hierrl.summary import population_table
+    from hierrl.summary import population_table, verdict_of
 
     table = population_table(run.fits[Estimator.posterior])
     run.wrote(run.folder.save_table("population", table), "means and spreads of the population")
     run.page.title("Population", "the typical subject (median) with 95 % equal-tailed intervals")
     run.page.table(with_interval(_typical(table)))
+    if verdict_of(run.fits[Estimator.posterior]).level == "bad":
+        run.page.say(
+            "The chains did not converge: all that follows from the posterior is provisional.",
+            mark=MARKS["bad"],
+        )
 
 
 def _typical(population: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +68,7 @@ def _typical(population: pd.DataFrame) -> pd.DataFrame:
         part if part["estimate"].nunique() > 1 else part.head(1).assign(who="all")
         for _, part in medians.groupby("parameter", sort=False)
     ]
-    return pd.concat(parts)[["parameter", "who", "estimate", "eti95_low", "eti95_high"]]
+    return pd.concat(parts).loc[:, ["parameter", "who", "estimate", "eti95_low", "eti95_high"]]
 
 
 def _differences(run: Run) -> None:
@@ -77,23 +82,22 @@ def _differences(run: Run) -> None:
         return
     table = pd.concat([contrast(run.fits[Estimator.posterior], *pair) for pair in pairs], ignore_index=True)
     run.wrote(run.folder.save_table("contrasts", table), "differences between groups")
-    run.page.title(
-        "Differences between groups",
-        "of the typical subject, and on the link scale; P(sign) is the posterior probability of the sign",
-    )
+    run.page.title("Differences between groups", "of the typical subject (median)")
     run.page.table(with_interval(_shown_differences(table)))
+    run.page.say("p_direction is the posterior probability that the difference has the sign of its estimate.")
 
 
 def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
-    """What a terminal has room for."""
-    import pandas as pd
-
-    rows = table[table["quantity"].isin(["median", "mu"])]
-    where = rows["contrast"] + rows["at"].map(lambda at: f" ({at})" if at else "")
-    scale = rows["scale"].str.replace("natural", "median").str.replace(r"link \((.*)\)", r"\1", regex=True)
-    columns = {"parameter": rows["parameter"], "contrast": where, "scale": scale, "difference": rows["mean"]}
-    rest = {name: rows[name] for name in ("eti95_low", "eti95_high")}
-    return pd.DataFrame({**columns, **rest, "P(sign)": rows["p_direction"].map(_probability)})
+    """What a terminal has room for: the typical subject on the natural scale."""
+    rows = table.loc[table["quantity"] == "median"]
+    return rows.assign(
+        contrast=[
+            f"{contrast} ({at})" if at else contrast
+            for contrast, at in zip(rows["contrast"], rows["at"], strict=True)
+        ],
+        difference=rows["mean"],
+        p_direction=[_probability(p) for p in rows["p_direction"]],
+    )[["parameter", "contrast", "difference", "eti95_low", "eti95_high", "p_direction"]]
 
 
 def _probability(p: float) -> str:
@@ -120,7 +124,9 @@ def _comparison(run: Run, *, last: float | None) -> None:
     shown = comparison.table.reset_index()
     score = "held_out" if comparison.held_out else "in_sample"
     run.page.title("Estimators side by side", "log score of the choices, in nats; higher is better")
-    run.page.table(shown[["estimator", score, "probability", "difference", "difference_se", "seconds"]])
+    run.page.table(
+        shown.loc[:, ["estimator", score, "probability", "difference", "difference_se", "seconds"]]
+    )
     run.page.say(str(comparison).splitlines()[0])
     if not comparison.held_out:
         run.page.say(IN_SAMPLE, mark=MARKS["mind"])
@@ -144,7 +150,7 @@ def model_table(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         if Estimator.mle not in run.fits:
             continue
-        stats = run.fits[Estimator.mle]["fit_stats"]
+        stats = run.fits[Estimator.mle].children["fit_stats"].dataset
         k, n = stats.sizes["parameter"], run.task.data["scored"].values
         subject = run.task.data.indexes["subject"].get_indexer(run.task.data["trial_subject"].values)
         trials = np.bincount(subject[n], minlength=stats.sizes["subject"])

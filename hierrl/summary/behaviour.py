@@ -86,7 +86,8 @@ def counts(data: xr.Dataset) -> Counts:
 
 def _subjects(each: Counts) -> str:
     in_sessions = "" if each.sessions.max() == 1 else f" in {_range(each.sessions, 'session')}"
-    return f"{each.trials.size:,}, with {_range(each.trials, 'trial')}{in_sessions} each"
+    every = " each" if each.trials.size > 1 else ""
+    return f"{each.trials.size:,}, with {_range(each.trials, 'trial')}{in_sessions}{every}"
 
 
 def _range(values: IntArray, noun: str) -> str:

@@ -17,6 +17,8 @@ Level = Literal["good", "mind", "bad"]
 
 MANY_HELD = 0.25
 """Share of subjects with an estimate on a bound from which on the model itself is in doubt."""
+SEVERAL = 5
+"""Subjects from which on such a share says something."""
 SHOWN = 3
 """So many subjects are named; more are counted."""
 
@@ -103,7 +105,7 @@ def _on_bounds(fit: xr.DataTree) -> Judged:
     if counts:
         yield "good", f"Estimates on a bound: {', '.join(counts)}."
     for label, share in zip(problem.labels, held.mean(axis=0), strict=True):
-        if share > MANY_HELD:
+        if share > MANY_HELD and len(held) >= SEVERAL:
             yield (
                 "mind",
                 f"{label} is on a bound for {share:.0%} of the subjects: the data say little about it, or the "
