@@ -28,6 +28,8 @@ TOLERANCE = 1e-9
 MAX_STEPS = 200
 MAX_HALVINGS = 40
 ARMIJO = 1e-4
+AT_EDGE = 1e-9
+"""Share of the width of its bounds within which a parameter counts as on one: steps there gain noise only."""
 LARGEST_MOVE = 0.25
 """Largest move of a parameter in one step, as a share of the width of its bounds."""
 
@@ -110,8 +112,8 @@ def climb(tables, trials, s, theta, lower, upper, free):
     for steps in range(MAX_STEPS):
         value = subject_pass(tables, trials, s, theta, 2, gradient, hessian)
         for a in range(n):
-            held_low = theta[a] <= lower[a] and gradient[a] <= 0.0
-            held_high = theta[a] >= upper[a] and gradient[a] >= 0.0
+            held_low = theta[a] - lower[a] <= AT_EDGE * width[a] and gradient[a] <= 0.0
+            held_high = upper[a] - theta[a] <= AT_EDGE * width[a] and gradient[a] >= 0.0
             moves[a] = free[a] and not held_low and not held_high
         newton_step(gradient, hessian, moves, width, step)
         largest, predicted = 0.0, 0.0
