@@ -57,11 +57,11 @@ class Page:
         for sentence in summary.oddities:
             self.say(sentence, mark=MARKS["mind"])
 
-    def stage(self, name: str, seconds: float, verdict: Verdict, heard: Iterable[str] = ()) -> None:
+    def verdict(self, verdict: Verdict, seconds: float, heard: Iterable[str] = ()) -> None:
         """What became of an estimator."""
-        self.title(name, f"{seconds:.1f} s")
         for i, (level, sentence) in enumerate(verdict.remarks):
-            self.say(sentence, mark=MARKS[level] if i == 0 or level != "good" else " ")
+            text = f"{sentence} ({seconds:.1f} s)" if i == 0 else sentence
+            self.say(text, mark=MARKS[level] if i == 0 or level != "good" else " ")
         for sentence in heard:
             self.say(sentence, mark=MARKS["mind"])
 

@@ -101,6 +101,7 @@ class Run:
     def _stage(self, name: Estimator) -> None:
         from hierrl.summary import verdict_of
 
+        self.page.title(TITLES[name])
         started = perf_counter()
         with Heard() as heard:
             fit = run_stage(name, self.task, self.settings, self.fits)
@@ -111,7 +112,7 @@ class Run:
         told = " ".join(text for _, text in verdict.remarks)
         # who didn't converge is told by the verdict, in words for the terminal
         new = [text for text in heard if text not in told and "converge" not in text]
-        self.page.stage(TITLES[name], seconds, verdict, new)
+        self.page.verdict(verdict, seconds, new)
 
     def _record(self) -> None:
         """Write down what was asked for and what is finished."""

@@ -139,7 +139,7 @@ class _bar:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns)
+        self.progress = Progress(*columns, transient=True)  # a fit may show dozens of them
         self.progress.disable = not (self.progress.console.is_terminal or self.progress.console.is_jupyter)
         self.progress.start()
         task = self.progress.add_task(self.description, total=self.total)
