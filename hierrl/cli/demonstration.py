@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 import typer
 
 from hierrl.cli.complaints import INTERRUPTED
@@ -37,7 +41,13 @@ def show(settings: Settings, folder: Folder, page: Page) -> None:
     if run.failure is not None:
         raise run.failure
     page.title("Your own data")
-    page.command('hierrl fit your.csv --formula "alpha ~ 1 + group"')
+    page.command(f'{own_name()} fit your.csv --formula "alpha ~ 1 + group"')
+
+
+def own_name() -> str:
+    """How this program is called from here: by its name, or by its path if the shell doesn't find it."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "hierrl" and shutil.which("hierrl") is None else "hierrl"
 
 
 def _recovery(run: Run) -> None:
@@ -48,7 +58,7 @@ def _recovery(run: Run) -> None:
     run.wrote(run.folder.save_table("recovery", subjects), "how near the estimates come to the truth")
     run.page.title(
         "Was the truth found again?",
-        "correlation with the truth, and root mean square error",
+        "correlation with the truth, and rms error",
     )
     run.page.table(subjects)
     population = population_recovery(population_table(run.fits[Estimator.posterior]))
