@@ -19,6 +19,7 @@ from hierrl.convex.lags import lag_design, parts_of
 from hierrl.convex.monotone import solve_monotone
 from hierrl.convex.program import Columns, Template, limits, steps_basis, terms_of
 from hierrl.convex.steps import choice_loglik, priced_bound, uncontained, unseen_start
+from hierrl.fits import problem_of
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import Problem, prepare
 
@@ -331,6 +332,10 @@ def test_a_result_has_names_and_raw_units():
     np.testing.assert_allclose(named["kernel"].sel(channel="choice").values, result.kernel[:, 1])
     assert named["logit"].dims == ("trial", "arm")
     assert len(result.reasons) == 1
+    beta = problem.labels.index("beta")
+    for weighting, theta in (("fisher", result.theta), ("plain", result.theta_plain)):
+        recovered = named["recovery"].sel(weighting=weighting, parameter="beta")
+        np.testing.assert_allclose(recovered * problem.reward_scale, theta[:, beta])
 
 
 def test_a_solver_that_gives_up_leaves_a_sentence_and_a_valid_bound():
@@ -441,6 +446,17 @@ def test_signs_of_a_signed_weight_are_chosen_by_likelihood():
     result = solve_monotone(problem)
     assert result.kernel[0, 1, 0] < 0
     assert result.theta[0, problem.labels.index("beta_choice")] < 0
+
+
+def test_both_recoveries_are_saved_with_the_fit_which_is_no_worse_than_either(tmp_path):
+    fit = hr.fit_convex(
+        hr.model("rw"), simulated(2, seed=3)[0], relaxation="monotone", horizon=9, progress=False
+    )
+    fit.to_netcdf(tmp_path / "fit.nc")
+    again, problem = hr.load(tmp_path / "fit.nc"), problem_of(fit)
+    recovery = again["relaxation"]["recovery"].transpose("weighting", "subject", "parameter")
+    for theta in recovery.values / problem.raw_factor():
+        assert (problem.loglik(theta) <= fit["fit_stats"]["loglik"].values + EXACT).all()
 
 
 def test_fisher_weighted_recovery_is_closer_to_the_best_fit_than_least_squares():

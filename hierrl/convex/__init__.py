@@ -58,14 +58,19 @@ def fit_convex(
     progress : bool
         Show a progress bar on a terminal.
     **options
-        For ``"monotone"``: ``horizon``, ``solver``, ``mass_bound``, ``penalty``, ``constraints``.
+        For ``"monotone"``: ``horizon``, longest lag; ``solver``, any that CVXPY can hand exponential cones to, and
+        its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
+        kernels (label -> CVXPY expression (subjects, lags)) that return a convex expression and a list of
+        constraints; ``joint=True``, one problem for all subjects, so that these can tie them together.
 
     Returns
     -------
     DataTree
         ``posterior`` with one chain and one draw, dims (chain, draw, subject[, arm]) in raw reward units;
         ``fit_stats`` with ``loglik``, ``bound`` and ``gap`` (nats) by subject; ``relaxation`` with ``logit``
-        (trial, arm) of the relaxed optimum and its atoms or kernels. ``bound`` is NaN where the relaxation
+        (trial, arm) of the relaxed optimum and its atoms or kernels; for ``"monotone"`` also ``recovery``, the
+        parameters closest to the kernels by Fisher information and by plain least squares, before the weights are
+        solved for. ``bound`` is NaN where the relaxation
         does not contain the model; ``fit["fit_stats"]["bound"].attrs["reason"]`` says why.
 
     Raises

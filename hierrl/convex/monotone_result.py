@@ -51,20 +51,29 @@ class MonotoneResult:
         return [reason for reason in dict.fromkeys(self.reason) if reason]
 
     def to_dataset(self, problem: Problem) -> xr.Dataset:
-        """The relaxed optimum with names: kernels in raw reward units, logits, log-likelihoods, reasons."""
+        """The relaxed optimum with names: kernels and the parameters closest to them in raw reward units, logits,
+        log-likelihoods, reasons.
+        """
         scale = np.array([problem.reward_scale if c.is_outcome else 1.0 for c in problem.model.channels])
         kernel = self.kernel / scale.reshape(-1, *[1] * (self.kernel.ndim - 2))
         channels = [channel_label(problem, c) for c in range(scale.size)]
         told = {
             "logit": "logits of the relaxed optimum",
             "kernel": "effect on the logit of the outcome that many updates ago, in raw reward units",
+            "recovery": "parameters closest to the kernels: Fisher-weighted, or by plain least squares",
             "loglik": "log-likelihood of the relaxed optimum",
             "reason": "why there is no bound",
         }
+        recovery = np.stack([self.theta, self.theta_plain]) * problem.raw_factor()
         return xr.Dataset(
             {
                 "logit": (("trial", "arm"), self.logits, {"long_name": told["logit"]}),
                 "kernel": (self.dims, kernel, {"long_name": told["kernel"]}),
+                "recovery": (
+                    ("weighting", "subject", "parameter"),
+                    recovery,
+                    {"long_name": told["recovery"]},
+                ),
                 "loglik": ("subject", self.loglik, {"long_name": told["loglik"], "units": "nats"}),
                 "reason": ("subject", np.array(self.reason, dtype=object), {"long_name": told["reason"]}),
             },
@@ -74,5 +83,7 @@ class MonotoneResult:
                 "subject": problem.subjects,
                 "channel": channels,
                 "lag": np.arange(1, kernel.shape[-1] + 1),
+                "weighting": ["fisher", "plain"],
+                "parameter": np.array(problem.labels, dtype=object),
             },
         )
