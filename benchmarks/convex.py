@@ -11,17 +11,15 @@ listed apart.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from basic import N_TRIALS, basic, kl_by_subject, policy_of, relaxed_policy, stat, true_policy
+from experiments import N_TRIALS, TASKS, Experiment, first, kl_by_subject, policy_of, relaxed_policy, stat
+from rival import fit_rlfit, recovered_policy
 
 import hierrl as hr
 
@@ -40,33 +38,6 @@ class Row(NamedTuple):
     without_recovery: float = np.nan
 
 
-def one_hot(data: xr.Dataset) -> list[tuple[FloatArray, FloatArray]]:
-    """(rewards, actions) of each subject as the reference package wants them."""
-    actions = np.eye(data.sizes["arm"])[data["choice"].values]
-    rewards = actions * data["reward"].values[:, None]
-    shape = (-1, N_TRIALS, data.sizes["arm"])
-    return list(zip(rewards.reshape(shape), actions.reshape(shape), strict=True))
-
-
-def fit_rlfit(
-    arrays: list[tuple[FloatArray, FloatArray]], horizon: int, betas: tuple[float, float]
-) -> tuple[FloatArray, FloatArray, float]:
-    """(relaxed policy, recovered policy, seconds without recovery) of the reference package."""
-    from rlfit import RLFit
-
-    np.random.seed(1)  # noqa: NPY002 - it draws its starts from numpy's global generator
-    relaxed, recovered, alone = [], [], 0.0
-    for rewards, actions in arrays:
-        rival: Any = RLFit(horizon_len=horizon, share_param=True)
-        began = time.perf_counter()
-        rival.fit(rewards, actions)
-        alone += time.perf_counter() - began
-        relaxed.append(rival.predict(rewards))
-        rival.fit_param(*betas, concurrent=False)
-        recovered.append(rival.predict(rewards))
-    return np.concatenate(relaxed), np.concatenate(recovered), alone
-
-
 def timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     """Median wall time of several calls, and the last result."""
     seconds = []
@@ -77,11 +48,11 @@ def timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return float(np.median(seconds)), result
 
 
-def rival(name: str, data: xr.Dataset, horizon: int, betas: tuple[float, float], repeats: int) -> Row:
+def rival(name: str, experiment: Experiment, data: xr.Dataset, horizon: int, repeats: int) -> Row:
     """The reference package at one horizon."""
-    arrays = one_hot(data)
-    seconds, (relaxed, recovered, alone) = timed(lambda: fit_rlfit(arrays, horizon, betas), repeats)
-    return Row(name, data, seconds / len(arrays), relaxed, recovered, None, alone / len(arrays))
+    seconds, outcome = timed(lambda: fit_rlfit(experiment, data, horizon), repeats)
+    number, recovered = data.sizes["subject"], recovered_policy(experiment, data, outcome)
+    return Row(name, data, seconds / number, outcome.relaxed, recovered, None, outcome.relaxing / number)
 
 
 def ours(name: str, model: hr.Model, data: xr.Dataset, repeats: int, **arguments: Any) -> Row:
@@ -92,19 +63,19 @@ def ours(name: str, model: hr.Model, data: xr.Dataset, repeats: int, **arguments
     )
 
 
-def first_calls(model: hr.Model, data: xr.Dataset, betas: tuple[float, float]) -> list[tuple[str, float]]:
+def first_calls(experiment: Experiment, model: hr.Model, data: xr.Dataset) -> list[tuple[str, float]]:
     """What is paid once in a process: imports, and loading or compiling code."""
-    two = data.isel(trial=slice(0, 2 * N_TRIALS), subject=slice(0, 2))
+    two = first(data, 2)
     calls = {
         "fit_convex (hull)": lambda: hr.fit_convex(model, two, progress=False),
         "fit_convex (monotone)": lambda: hr.fit_convex(model, two, relaxation="monotone", progress=False),
         "fit_mle": lambda: hr.fit_mle(model, two, progress=False),
-        "rlfit": lambda: fit_rlfit(one_hot(two), 5, betas),
+        "rlfit": lambda: fit_rlfit(experiment, two, 5),
     }
     return [(name, timed(call, 1)[0]) for name, call in calls.items()]
 
 
-def print_table(rows: list[Row], model: hr.Model) -> None:
+def print_table(experiment: Experiment, rows: list[Row]) -> None:
     """Times, ratios to the reference package, accuracy and tightness."""
     full, short = rows[0].seconds, rows[1].seconds
     for heads in (
@@ -114,27 +85,29 @@ def print_table(rows: list[Row], model: hr.Model) -> None:
         print(f"{'':26}" + "".join(f"{head:>11}" for head in heads[:5]) + f"{heads[5]:>22}")
     for row in rows:
         ratios = f"{full / row.seconds:>11.1f}{short / row.seconds:>11.1f}"
-        print(f"{row.name:26}{1e3 * row.seconds:>11.2f}{ratios}{errors(row)}{looseness(row, model)}")
+        print(
+            f"{row.name:26}{1e3 * row.seconds:>11.2f}{ratios}{errors(experiment, row)}{looseness(experiment, row)}"
+        )
 
 
-def errors(row: Row) -> str:
+def errors(experiment: Experiment, row: Row) -> str:
     """Median divergence of the relaxed and of the recovered policy from the true one."""
-    true = true_policy(row.data)
+    true = experiment.true_policy(row.data)
     medians = [np.median(kl_by_subject(true, policy)) for policy in (row.relaxed, row.recovered)]
     return "".join(f"{median:>11.5f}" for median in medians)
 
 
-def looseness(row: Row, model: hr.Model) -> str:
+def looseness(experiment: Experiment, row: Row) -> str:
     """How far the bound lies above the maximum likelihood."""
     if row.bound is None or np.isnan(row.bound).all():
         return f"{'no bound':>22}"
-    gap = row.bound - stat(hr.fit_mle(model, row.data, progress=False), "loglik")
+    gap = row.bound - stat(hr.fit_mle(experiment.model(), row.data, progress=False), "loglik")
     return f"{np.median(gap):>13.4f}{gap.max():>9.4f}"
 
 
-def print_pairs(reference: Row, rows: list[Row]) -> None:
+def print_pairs(experiment: Experiment, reference: Row, rows: list[Row]) -> None:
     """On how many of the same subjects ours is closer to the truth than the reference package."""
-    true = true_policy(reference.data)
+    true = experiment.true_policy(reference.data)
     theirs = kl_by_subject(true, reference.recovered)
     for row in rows:
         wins = int((kl_by_subject(true, row.recovered) < theirs).sum())
@@ -148,27 +121,25 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=20)
     parser.add_argument("--many", type=int, default=1000, help="subjects of the rows that need many")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--task", choices=("2arm", "10arm"), default="2arm")
+    parser.add_argument("--task", choices=tuple(TASKS), default="2arm")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    data, model = basic(options.task, options.subjects, seed=options.seed)
-    many, _ = basic(options.task, options.many, seed=options.seed)
-    betas, repeats = model.bounds["beta"], options.repeats
-    once = first_calls(model, data, betas)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of rlfit's solver
-        rows = [
-            rival("rlfit, full horizon", data, -1, betas, repeats),
-            rival("rlfit, horizon 5", data, 5, betas, repeats),
-            ours("hull", model, data, repeats),
-            ours("monotone", model, data, repeats, relaxation="monotone"),
-            ours("monotone, horizon 5", model, data, repeats, relaxation="monotone", horizon=5),
-            ours(f"hull, {options.many} subjects", model, many, repeats),
-            ours("the same on one core", model, many, repeats, cores=1),
-        ]
+    experiment, repeats = Experiment("basic", options.task), options.repeats
+    data, model = experiment.simulated(options.subjects, seed=options.seed), experiment.model()
+    many = experiment.simulated(options.many, seed=options.seed)
+    once = first_calls(experiment, model, data)
+    rows = [
+        rival("rlfit, full horizon", experiment, data, -1, repeats),
+        rival("rlfit, horizon 5", experiment, data, 5, repeats),
+        ours("hull", model, data, repeats),
+        ours("monotone", model, data, repeats, relaxation="monotone"),
+        ours("monotone, horizon 5", model, data, repeats, relaxation="monotone", horizon=5),
+        ours(f"hull, {options.many} subjects", model, many, repeats),
+        ours("the same on one core", model, many, repeats, cores=1),
+    ]
     print(f"basic {options.task}, {options.subjects} subjects x {N_TRIALS} trials, median of {repeats} runs")
-    print_table(rows, model)
-    print_pairs(rows[0], rows[2:5])
+    print_table(experiment, rows)
+    print_pairs(experiment, rows[0], rows[2:5])
     for row in rows[:2]:
         ratio = row.without_recovery / rows[-2].seconds
         print(
