@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One stamp for each set of extras; a changed pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml .ci/environment
@@ -36,6 +36,12 @@ slow: setup ## the slow tests
 
 bench: setup $(VENV)/.installed-bench ## benchmarks against the peers, with ratios
 	$(BIN)/python benchmarks/convex.py
+
+# In the reference package threads of BLAS wait for each other over arrays of five numbers.
+bench-paper: export OPENBLAS_NUM_THREADS = 1
+bench-paper: setup $(VENV)/.installed-bench ## the paper's experiments, and docs/paper.md with what comes out
+	$(BIN)/python benchmarks/paper.py $(ARGS)
+	$(BIN)/python benchmarks/paper_page.py
 
 docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
 	rm -rf docs/generated
