@@ -24,7 +24,7 @@ _PUBLIC = {
     "compare": ("compare",),
     "contrast": ("contrast",),
     "simulate": ("Bandit", "simulate"),
-    "plots": ("plot_estimates", "plot_population", "plot_subject"),
+    "plots": ("plot_estimates", "plot_kernel", "plot_population", "plot_subject"),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -15,6 +15,7 @@ from hierrl.models import Regressor as Regressor
 from hierrl.models import model as model
 from hierrl.models import models as models
 from hierrl.plots import plot_estimates as plot_estimates
+from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population
 from hierrl.plots import plot_subject as plot_subject
 from hierrl.posterior import fit_posterior as fit_posterior

@@ -36,6 +36,16 @@ def fits(data) -> dict[str, xr.DataTree]:
     return {"convex": convex, "mle": mle, "posterior": sampled.pretend_posterior(mle)}
 
 
+@pytest.fixture(scope="module")
+def kernels() -> dict[str, xr.DataTree]:
+    """A free kernel of rewards and one of choices, of either sign, and the maximum likelihood."""
+    model, data = hr.model("subvalue"), builders.random_behaviour(3, 40, graded=True, seed=4)
+    return {
+        "monotone": hr.fit_convex(model, data, relaxation="monotone", **QUIET),
+        "mle": hr.fit_mle(model, data, **QUIET),
+    }
+
+
 def panel(figure: Figure, label: str) -> mpl.axes.Axes:
     return next(axes for axes in figure.axes if axes.get_label() == label)
 
@@ -57,6 +67,10 @@ def all_plots(fits) -> list[Figure]:
         hr.plot_population(fits["posterior"]),
         hr.plot_subject(fits["posterior"], "s0"),
     ]
+
+
+def one(fit: xr.DataTree, name: str, subject: str = "s0") -> float:
+    return float(fit["posterior"][name].sel(subject=subject).values.item())
 
 
 def test_every_subject_is_a_line_between_neighbouring_estimators(fits):
@@ -298,8 +312,83 @@ def test_a_lone_trial_is_a_dot():
     assert panel(figure, "value").lines[0].get_marker() == "o"
 
 
-def test_text_is_never_smaller_than_print_allows(fits):
-    for figure in all_plots(fits):
+def test_dots_are_the_free_kernel_in_raw_reward_units(kernels):
+    figure = hr.plot_kernel(kernels["monotone"], "s0", lags=7)
+    assert [axes.get_label() for axes in figure.axes] == ["reward", "choice"]
+    for name in ("reward", "choice"):
+        dots = drawn(panel(figure, name), "free kernel")
+        kernel = kernels["monotone"]["relaxation"]["kernel"].sel(subject="s0", channel=name)
+        np.testing.assert_array_equal(dots[:, 0], np.arange(1, 8))
+        np.testing.assert_allclose(dots[:, 1], kernel.values[:7])
+
+
+def test_curves_are_the_exponentials_of_both_fits(kernels):
+    figure = hr.plot_kernel(kernels["monotone"], "s0", mle=kernels["mle"])
+    for channel, rate, weight in (("reward", "alpha", "beta"), ("choice", "alpha_choice", "beta_choice")):
+        for label, fit in (("convex", kernels["monotone"]), ("mle", kernels["mle"])):
+            curve = drawn(panel(figure, channel), label)
+            a, w = one(fit, rate), one(fit, weight)
+            np.testing.assert_allclose(curve[:, 1], w * a * (1 - a) ** (curve[:, 0] - 1), atol=1e-12)
+
+
+def test_kernel_and_its_curve_add_up_to_the_relaxed_and_the_fitted_logits(data):
+    fit = hr.fit_convex(hr.model("forgetting_q"), data, relaxation="monotone", **QUIET)
+    rows = np.flatnonzero(data["trial_subject"].values == "s3")
+    session = data["trial_session"].values[rows]
+    rows = rows[session == session[0]]
+    axes = panel(hr.plot_kernel(fit, "s3", lags=rows.size), "reward")
+    kernel = np.zeros(rows.size)
+    dots = drawn(axes, "free kernel")
+    kernel[: dots.shape[0]] = dots[:, 1]
+    told, wanted = [], fit["relaxation"]["logit"].values[rows]
+    past: list[np.ndarray] = []
+    for choice, reward in zip(data["choice"].values[rows], data["reward"].values[rows], strict=True):
+        told.append(sum((k * u for k, u in zip(kernel, past, strict=False)), np.zeros(2)))
+        if choice >= 0 and np.isfinite(reward):
+            past.insert(0, np.eye(2)[choice] * reward)
+    difference = np.diff(np.array(told), axis=1)
+    np.testing.assert_allclose(difference, np.diff(wanted, axis=1), atol=1e-6)
+
+
+def test_arms_of_a_kernel_have_a_panel_each_and_one_scale(data):
+    fit = hr.fit_convex(hr.model("rw", per_arm=True), data, relaxation="monotone", **QUIET)
+    figure = hr.plot_kernel(fit, "s1")
+    assert [axes.get_label() for axes in figure.axes] == ["reward[A]", "reward[B]"]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_many_lags_have_a_logarithmic_axis(kernels):
+    for lags, scale in ((12, "linear"), (35, "log")):
+        assert hr.plot_kernel(kernels["monotone"], "s0", lags=lags).axes[0].get_xscale() == scale
+
+
+def test_kernels_of_two_rates_have_two_curves_and_posteriors_their_mean(data):
+    model = hr.Model(
+        channels=(hr.Channel(rate=("up", "down")), hr.Channel("choice", rate=0.3, weight="kappa"))
+    )
+    fit = hr.fit_convex(model, data, relaxation="monotone", **QUIET)
+    post = sampled.pretend_posterior(hr.fit_mle(model, data, **QUIET))
+    figure = hr.plot_kernel(fit, "s0", mle=post)
+    assert [axes.get_label() for axes in figure.axes] == ["reward"]
+    curves = [line for line in figure.axes[0].lines if line.get_color() == COLOURS[1]]
+    up, beta = (float(post["posterior"][name].sel(subject="s0").mean()) for name in ("up", "beta"))
+    assert len(curves) == 2
+    assert curves[0].get_ydata()[0] == pytest.approx(up * beta)
+
+
+def test_fits_without_free_kernels_are_refused(kernels, fits):
+    with pytest.raises(ValueError, match=r"This mle fit has no free kernels. Fit them first: hr.fit_convex"):
+        hr.plot_kernel(kernels["mle"], "s0")
+    with pytest.raises(ValueError, match="`mle` is a fit of other channels"):
+        hr.plot_kernel(kernels["monotone"], "s0", mle=fits["mle"])
+    with pytest.raises(ValueError, match="lags must be a positive number of lags; found 0"):
+        hr.plot_kernel(kernels["monotone"], "s0", lags=0)
+    with pytest.raises(ValueError, match="no subject 'S0' in this fit. Did you mean 's0'"):
+        hr.plot_kernel(kernels["monotone"], "S0")
+
+
+def test_text_is_never_smaller_than_print_allows(fits, kernels):
+    for figure in [*all_plots(fits), hr.plot_kernel(kernels["monotone"], "s0", mle=kernels["mle"])]:
         assert min(text_sizes(figure)) >= SMALL
 
 

@@ -101,7 +101,7 @@ def plot_subject(
     ['choices', 'value', 'probability']
     """
     check_fit(fit)
-    label = _found(fit, subject)
+    label = found_subject(fit, subject)
     shown = _trials(data_of(fit), label, sessions)
     told = _told(fit, shown.data)
     channels = _channels(told)
@@ -127,7 +127,7 @@ def plot_subject(
     return figure
 
 
-def _found(fit: xr.DataTree, subject: Hashable) -> Any:
+def found_subject(fit: xr.DataTree, subject: Hashable) -> Any:
     """The label of a subject, by itself or as text."""
     known = data_of(fit)["subject"].values.tolist()
     matching = [label for label in known if subject in (label, str(label))]
