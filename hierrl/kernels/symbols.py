@@ -175,14 +175,14 @@ def probability_in_c(
 
 
 @cache
-def symbol(function: Any) -> Any:
+def symbol(function: Any, signature: Any = SIGNATURE) -> Any:
     """`function` by a name that compiled code can call, once it is compiled or read from the cache."""
-    function.compile(SIGNATURE.args)
-    compiled = function.overloads[SIGNATURE.args]
+    function.compile(signature.args)
+    compiled = function.overloads[signature.args]
     name = f"hierrl_{function.__name__}"
     address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
     llvmlite.binding.add_symbol(name, address)
-    return types.ExternalFunction(name, SIGNATURE)
+    return types.ExternalFunction(name, signature)
 
 
 def caller(function: Any) -> Callable[..., None]:

@@ -32,6 +32,7 @@ from hierrl.kernels.informed import (
     population_mean_pullback,
 )
 from hierrl.kernels.jit import fingerprint
+from hierrl.kernels.points import log_marginal_caller
 from hierrl.kernels.symbols import FLOATS, caller, loglik_in_c, probability_in_c
 
 VERSION = int(fingerprint(Path(__file__).resolve())[:8], 16)
@@ -225,6 +226,32 @@ class PopulationMeanPullback(ArraysOp):
 
     def infer_shape(self, node: Apply, shapes: Any) -> Any:
         return [shapes[2]]
+
+
+class LogMarginal(ArraysOp):
+    """Log marginal likelihood (1,) of all subjects from importance points, and its gradient in the populations.
+
+    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,), eta
+    (S, P, J), log_ratio (S, J); see `hierrl.kernels.points`. The gradient is the second and the third output.
+    """
+
+    outputs = (pt.dvector, pt.dmatrix, pt.dtensor3)
+    n_differentiable = 2
+
+    def function(self) -> Callable[..., Any]:
+        call = numba_njit(log_marginal_caller())
+
+        def log_marginal(mean, root, dense, group, eta, log_ratio):
+            mean, root = np.ascontiguousarray(mean), np.ascontiguousarray(root)
+            value, mean_bar, root_bar = np.empty(1), np.empty(mean.shape), np.empty(root.shape)
+            call(mean, root, dense[0], group, eta, log_ratio, value, mean_bar, root_bar)
+            return value, mean_bar, root_bar
+
+        return log_marginal
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
+        bar: Any = cotangents[0][0]
+        return [bar * outputs[1], bar * outputs[2], *_disconnected(inputs[2:])]
 
 
 LOGP_IN_C = types.int64(types.uint64, FLOATS, FLOATS, FLOATS, types.voidptr)

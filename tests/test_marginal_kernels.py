@@ -1,0 +1,94 @@
+"""Weights of importance points in vector instructions: the exponential, values and gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from hierrl.kernels.exponential import exp_negative
+from hierrl.kernels.jit import njit
+from hierrl.kernels.points import log_marginal_pass
+
+N_POINTS = 37
+
+
+@njit(nogil=True)
+def exponentials(x):
+    out = np.empty(x.size)
+    for j in range(x.size):
+        out[j] = exp_negative(x[j])
+    return out
+
+
+@given(st.lists(st.floats(-708, 0), min_size=1, max_size=40))
+def test_the_exponential_is_exact_to_rounding(values):
+    x = np.array(values)
+    np.testing.assert_allclose(exponentials(x), np.exp(x), rtol=3e-14)
+
+
+def test_the_exponential_of_very_small_numbers_is_next_to_nothing():
+    assert (exponentials(np.array([-709.0, -1e5, -1e300, -np.inf])) < 1e-300).all()
+
+
+def study(n_parameters: int, dense: bool, seed: int = 0) -> dict[str, np.ndarray]:
+    """Points of five subjects in two groups, whose populations differ."""
+    rng = np.random.default_rng(seed)
+    root = np.tril(rng.normal(0, 0.5, (2, n_parameters, n_parameters)), -1)
+    root = root * dense + rng.uniform(0.5, 1.5, (2, 1, n_parameters)) * np.eye(n_parameters)
+    return {
+        "eta": rng.normal(size=(5, n_parameters, N_POINTS)),
+        "log_ratio": rng.normal(0, 3, (5, N_POINTS)),
+        "mean": rng.normal(0, 0.5, (5, n_parameters)),
+        "root": root,
+        "group": np.array([0, 1, 0, 1, 1]),
+    }
+
+
+def log_marginal(study: dict[str, np.ndarray], dense: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    slopes = np.full(study["mean"].shape, np.nan), np.full(study["root"].shape, np.nan)
+    return log_marginal_pass(*study.values(), dense, *slopes), *slopes
+
+
+CASES = [(1, False), (2, False), (2, True), (3, False), (4, True)]
+
+
+@pytest.mark.parametrize(("n_parameters", "dense"), CASES)
+def test_the_value_is_the_mean_of_the_weights(n_parameters, dense):
+    given_ = study(n_parameters, dense)
+    expected = 0.0
+    for s, group in enumerate(given_["group"]):
+        covariance = np.linalg.inv(given_["root"][group].T @ given_["root"][group])
+        density = multivariate_normal(given_["mean"][s], covariance).logpdf(given_["eta"][s].T)
+        expected += logsumexp(given_["log_ratio"][s] + density) - np.log(N_POINTS)
+    assert log_marginal(given_, dense)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n_parameters", "dense"), CASES)
+def test_the_gradient_is_that_of_finite_differences(n_parameters, dense):
+    given_, step = study(n_parameters, dense), 1e-6
+    slopes = dict(zip(("mean", "root"), log_marginal(given_, dense)[1:], strict=True))
+    for name, slope in slopes.items():
+        for at in np.ndindex(slope.shape):
+            if name == "root" and (at[2] > at[1] or (not dense and at[2] < at[1])):
+                continue
+            around = [{**given_, name: given_[name].copy()} for _ in range(2)]
+            around[0][name][at] += step
+            around[1][name][at] -= step
+            up, down = (log_marginal(each, dense)[0] for each in around)
+            assert slope[at] == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6), (name, at)
+
+
+def test_points_that_all_are_impossible_give_no_number():
+    given_ = study(2, False)
+    given_["log_ratio"][1] = -np.inf
+    assert np.isnan(log_marginal(given_, False)[0])
+
+
+def test_a_population_of_no_width_gives_no_number():
+    given_ = study(2, False)
+    given_["root"][0, 0, 0] = np.inf
+    assert not np.isfinite(log_marginal(given_, False)[0])
