@@ -1,5 +1,7 @@
 """The PyMC model: one posterior whatever its coordinates, names and units as promised, PyMC's own tools work."""
 
+import re
+
 import numpy as np
 import pymc as pm
 import pytensor
@@ -14,7 +16,7 @@ from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
 from hierrl.posterior.layout import FREE, lay_out
 from hierrl.posterior.model import write_model
 from hierrl.posterior.population import Population, natural_mean
-from hierrl.posterior.samplers import start_of_chain
+from hierrl.posterior.samplers import OVERDISPERSION, start_of_chain
 from hierrl.prior import weak_prior
 from tests.builders import random_behaviour
 
@@ -49,18 +51,20 @@ def at(pm_model, layout, values):
     return {name: value[0] for name, value in zip(names, z, strict=True)}
 
 
-def test_all_parametrizations_have_the_density_of_the_model(layouts, pm_models):
-    values = start_of_chain(layouts["informed"], 3)
+def test_all_parametrizations_have_the_density_of_the_model_at_random_points(layouts, pm_models):
     population, problem = layouts["informed"].population, layouts["informed"].problem
-    expected = (
-        problem.loglik(problem.from_link(values.eta)).sum()
-        + norm.logpdf(values.effects, *population.effects_prior).sum()
-        + norm.logpdf(values.log_sigma, *population.spread_prior).sum()
-        + norm.logpdf(values.eta, population.mean(values.effects), np.exp(values.log_sigma)).sum()
-    )
-    for name, pm_model in pm_models.items():
-        logp = pm_model.compile_logp(jacobian=False, mode=SLOWLY)
-        assert logp(at(pm_model, layouts[name], values)) == pytest.approx(expected, abs=1e-8), name
+    logps = {name: one.compile_logp(jacobian=False, mode=SLOWLY) for name, one in pm_models.items()}
+    for seed in range(5):
+        values = start_of_chain(layouts["informed"], seed)
+        expected = (
+            problem.loglik(problem.from_link(values.eta)).sum()
+            + norm.logpdf(values.effects, *population.effects_prior).sum()
+            + norm.logpdf(values.log_sigma, *population.spread_prior).sum()
+            + norm.logpdf(values.eta, population.mean(values.effects), np.exp(values.log_sigma)).sum()
+        )
+        for name, pm_model in pm_models.items():
+            found = logps[name](at(pm_model, layouts[name], values))
+            assert found == pytest.approx(expected, abs=1e-8), name
 
 
 @pytest.mark.parametrize("name", PARAMETRIZATIONS)
@@ -218,6 +222,33 @@ def test_a_formula_that_the_prior_does_not_have_is_refused(data):
 def test_the_prior_of_another_model_is_refused(data):
     with pytest.raises(ValueError, match="The prior is for the parameters"):
         lay_out(hr.model("subvalue"), data, prior=weak_prior(hr.model("rw"), data))
+
+
+def test_auto_says_what_it_chose_and_what_the_trials_say(data):
+    layout = lay_out(hr.model("rw"), data, prior=weak_prior(hr.model("rw"), data))
+    assert layout.parametrization == "informed"
+    assert re.match(r"Chosen by 'auto': .* they settle \d+% to \d+% ", layout.reason)
+    asked = lay_out(
+        hr.model("rw"), data, prior=weak_prior(hr.model("rw"), data), parametrization="noncentered"
+    )
+    assert (asked.parametrization, asked.reason) == ("noncentered", "As asked.")
+
+
+def test_chains_start_farther_apart_than_the_posterior_is_wide():
+    # Of what the layout takes the posterior for; that it is right, quadrature and real data show elsewhere.
+    task = hr.Bandit((0.8, 0.2), n_trials=100)
+    truth = {"alpha": np.linspace(0.2, 0.6, 6), "beta": np.linspace(2.0, 5.0, 6)}
+    data = hr.simulate(hr.model("rw"), task, truth, n_subjects=6, random_seed=1)
+    layout = lay_out(hr.model("rw"), data, prior=weak_prior(hr.model("rw"), data))
+    starts = [start_of_chain(layout, seed) for seed in range(400)]
+    expected = {
+        "effects": np.sqrt((layout.sizes.effects**2).sum(axis=1)),
+        "log_sigma": np.diagonal(layout.sizes.log_sigma),
+        "eta": np.sqrt((layout.sizes.subjects**2).sum(axis=2)),
+    }
+    for name, sd in expected.items():
+        ratio = np.std([getattr(start, name) for start in starts], axis=0) / sd
+        np.testing.assert_allclose(ratio, OVERDISPERSION, rtol=0.15, err_msg=name)
 
 
 def test_an_unknown_parametrization_is_refused(data):

@@ -189,6 +189,31 @@ def test_divergences_are_counted_and_count():
     assert "target_accept" in found.advice
 
 
+def test_chains_that_agree_but_are_too_short_are_told_from_chains_that_disagree():
+    found = diagnosis(draws_of((4, 60, 3, 2), 1), draws_of((4, 60, 2, 1), 2), np.zeros((4, 60), bool))
+    assert not found.converged
+    assert found.sentences[0] == "The chains agree, but have too few effective draws."
+    assert found.advice == "sample with more draws"
+
+
+def test_a_single_chain_is_never_called_converged():
+    found = diagnosis(draws_of((1, 2000, 3, 2)), draws_of((1, 2000, 2, 1)), np.zeros((1, 2000), bool))
+    assert not found.converged
+    assert "at least two chains" in found.advice
+
+
+def test_an_rhat_that_chance_explains_is_no_fault_and_is_said_to_be_chance():
+    eta, mu = draws_of((4, 300, 3, 2)), draws_of((4, 300, 2, 1))
+    # Autocorrelated draws of a good sampler: R-hat passes 1.01 somewhere.
+    for t in range(1, 300):
+        eta[:, t] = 0.3 * eta[:, t - 1] + np.sqrt(1 - 0.3**2) * eta[:, t]
+    found = diagnosis(eta, mu, np.zeros((4, 300), bool))
+    assert found.measures["max_rhat"] > 1.01
+    assert found.converged
+    assert "chance alone gives up to" in found.sentences[3]
+    assert found.measures["max_rhat"] < found.measures["rhat_by_chance"]
+
+
 def test_after_an_interrupt_whole_chains_of_one_length_are_kept():
     draws = np.full((4, 300, 2), np.nan)
     draws[0, :300] = draws[1, :120] = draws[2, :20] = 0.0

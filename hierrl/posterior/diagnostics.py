@@ -9,60 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from arviz_stats.base import array_stats
 
 from hierrl.kernels.problem import Problem
+from hierrl.posterior.mixing import LARGEST_RHAT, Mixing
 
 FloatArray = npt.NDArray[np.float64]
 
-LARGEST_RHAT = 1.01
-"""Vehtari et al. (2021)."""
-
 FEWEST_EFFECTIVE = 100
 """Effective draws per chain, for bulk and tails (Vehtari et al. 2021)."""
-
-TAILS = (0.05, 0.95)
 
 WHAT_TO_DO = {
     "divergences": "sample with a higher target_accept (.9, .95)",
     "rhat": "sample with a longer warm-up (tune=) and more draws",
     "ess": "sample with more draws",
+    "chains": "sample at least two chains, since one can't be compared with another",
 }
 """By fault; where all fails, priors are too wide or subjects have too few trials for the model."""
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """R-hat and effective draws of quantities, each (K,); NaN where a quantity does not vary."""
-
-    names: tuple[str, ...]
-    rhat: FloatArray
-    ess_bulk: FloatArray
-    ess_tail: FloatArray
-
-    @classmethod
-    def of(cls, draws: FloatArray, names: tuple[str, ...]) -> Mixing:
-        """From draws (chain, draw, K)."""
-        axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
-        return cls(
-            names,
-            np.asarray(array_stats.rhat(draws, **axes)),
-            np.asarray(array_stats.ess(draws, **axes)),
-            np.asarray(array_stats.ess(draws, method="tail", prob=TAILS, **axes)),
-        )
-
-    @property
-    def worst_rhat(self) -> tuple[float, str]:
-        """Largest R-hat and whose it is."""
-        worst = int(np.nanargmax(self.rhat))
-        return float(self.rhat[worst]), self.names[worst]
-
-    @property
-    def fewest(self) -> tuple[float, str]:
-        """Smallest number of effective draws, bulk or tail, and whose it is."""
-        ess = np.fmin(self.ess_bulk, self.ess_tail)
-        worst = int(np.nanargmin(ess))
-        return float(ess[worst]), self.names[worst]
 
 
 @dataclass(frozen=True)
@@ -79,7 +41,7 @@ class Diagnosis:
     status: npt.NDArray[np.object_]
     """(S,): a sentence on each subject."""
     measures: dict[str, float]
-    """``divergences``, ``max_rhat``, ``min_ess_bulk``, ``min_ess_tail``."""
+    """``divergences``, ``max_rhat``, ``rhat_by_chance``, ``min_ess_bulk``, ``min_ess_tail``."""
 
     def record(self) -> dict[str, Any]:
         """What a fit says of it in its settings."""
@@ -117,16 +79,14 @@ def diagnose(
     group = _of_population(population)
     needed = FEWEST_EFFECTIVE * chains
     n_divergent = int(np.sum(diverging))
-    rhat, ess = max(group.worst_rhat[0], subjects.worst_rhat[0]), min(group.fewest[0], subjects.fewest[0])
-    faults = {"divergences": n_divergent > 0, "rhat": not rhat < LARGEST_RHAT, "ess": not ess >= needed}
-    shape = (n_subjects, n_parameters)
-    by_subject, status = _subjects(subjects, shape, problem.labels, needed)
-    measures = {
-        "divergences": n_divergent,
-        "max_rhat": rhat,
-        "min_ess_bulk": float(np.nanmin(np.append(group.ess_bulk, subjects.ess_bulk))),
-        "min_ess_tail": float(np.nanmin(np.append(group.ess_tail, subjects.ess_tail))),
+    measures = {"divergences": n_divergent, **_measures(group, subjects)}
+    faults = {
+        "divergences": n_divergent > 0,
+        "rhat": bool(group.apart.any() or subjects.apart.any()),
+        "ess": not min(group.fewest[0], subjects.fewest[0]) >= needed,
+        "chains": chains == 1,
     }
+    by_subject, status = _subjects(subjects, (n_subjects, n_parameters), problem.labels, needed)
     return Diagnosis(
         converged=not any(faults.values()),
         sentences=_sentences(faults, group, subjects, measures, (chains, draws)),
@@ -135,6 +95,21 @@ def diagnose(
         status=status,
         measures=measures,
     )
+
+
+def _measures(group: Mixing, subjects: Mixing) -> dict[str, float]:
+    """The worst figures, with what chance alone gives R-hat where it is worst."""
+    rhat, by_chance, bulk, tail = (
+        np.append(getattr(group, name), getattr(subjects, name))
+        for name in ("rhat", "by_chance", "ess_bulk", "ess_tail")
+    )
+    worst = int(np.nanargmax(rhat))
+    return {
+        "max_rhat": float(rhat[worst]),
+        "rhat_by_chance": float(by_chance[worst]),
+        "min_ess_bulk": float(np.nanmin(bulk)),
+        "min_ess_tail": float(np.nanmin(tail)),
+    }
 
 
 def warn_if_not_converged(diagnosis: Diagnosis) -> None:
@@ -170,18 +145,31 @@ def _sentences(
     share = (
         f"{n_divergent:,} of {chains * draws:,} transitions diverged ({n_divergent / (chains * draws):.1%})."
     )
-    needed = f"Needed: R-hat below {LARGEST_RHAT} and {FEWEST_EFFECTIVE * chains:,} effective draws."
+    needed = (
+        f"Needed: R-hat below {LARGEST_RHAT}, or no larger than chance makes it, and {FEWEST_EFFECTIVE * chains:,} "
+        "effective draws."
+    )
     return (
-        "The chains did not converge." if any(faults.values()) else "The chains converged.",
+        _verdict(faults),
         share if n_divergent else "No divergences.",
         *(f"{who}: {_figures(mixing)}." for who, mixing in (("Population", group), ("Subjects", subjects))),
         needed,
     )
 
 
+def _verdict(faults: dict[str, bool]) -> str:
+    if not any(faults.values()):
+        return "The chains converged."
+    if faults["ess"] and not (faults["rhat"] or faults["divergences"] or faults["chains"]):
+        return "The chains agree, but have too few effective draws."
+    return "The chains did not converge."
+
+
 def _figures(mixing: Mixing) -> str:
-    (rhat, which), (ess, where) = mixing.worst_rhat, mixing.fewest
-    return f"largest R-hat {rhat:.3f} ({which}), fewest effective draws {ess:,.0f} ({where})"
+    worst, (ess, where) = mixing.worst, mixing.fewest
+    rhat, chance = mixing.rhat[worst], mixing.by_chance[worst]
+    among = f", chance alone gives up to {chance:.3f}" if rhat >= LARGEST_RHAT else ""
+    return f"largest R-hat {rhat:.3f} ({mixing.names[worst]}{among}), fewest effective draws {ess:,.0f} ({where})"
 
 
 def _subjects(
@@ -189,7 +177,7 @@ def _subjects(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]:
     """Whether each subject's parameters mixed, and a sentence on it."""
     rhat, ess = mixing.rhat.reshape(shape), np.fmin(mixing.ess_bulk, mixing.ess_tail).reshape(shape)
-    good = (rhat < LARGEST_RHAT) & (ess >= needed)
+    good = ~mixing.apart.reshape(shape) & (ess >= needed)
     status = np.empty(shape[0], dtype=object)
     for s in range(shape[0]):
         figures = f"R-hat {rhat[s].max():.3f}, {ess[s].min():,.0f} effective draws"

@@ -28,6 +28,9 @@ PARAMETRIZATIONS = ("auto", "informed", "noncentered", "centered")
 FREE = ("effects", "log_sigma", "eta")
 """Names of the free variables."""
 
+MOST_SUBJECTS = (0.05, 0.95)
+"""Quantiles between which the information in subjects' trials is reported."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -122,11 +125,14 @@ def lay_out(
     population = Population(problem, designs, prior)
     mean, sd = prior.centre(designs)
     eta = starts(problem, start)
-    chosen, reason = _choose(parametrization)
+    chosen = "informed" if parametrization == "auto" else parametrization
+    reason = "As asked."
     if chosen == "informed":
         found = sites(problem, mean, sd, start=eta, random_seed=random_seed, progress=progress)
         centre, curvature = found.centre, found.curvature
         pull = np.einsum("spq,sq->sp", curvature, centre) + found.gradient
+        if parametrization == "auto":
+            reason = _why_informed(curvature, sd)
         reason = f"{reason} {_on_sites(found)}"
     else:
         modes = penalised_modes(problem, mean, sd, start=eta)
@@ -135,12 +141,14 @@ def lay_out(
     return Layout(problem, population, chosen, reason, centre, curvature, pull, given is not None)
 
 
-def _choose(parametrization: str) -> tuple[str, str]:
-    if parametrization != "auto":
-        return parametrization, "As asked."
-    return "informed", (
-        "Chosen by 'auto': each subject's coordinates are standardised by what its own trials say, which leaves "
-        "no funnel for either few or many trials."
+def _why_informed(curvature: FloatArray, sd: FloatArray) -> str:
+    """Why 'auto' takes the informed coordinates, with how much subjects differ in what their trials say."""
+    variance = np.diagonal(np.linalg.inv(curvature + np.diag(sd**-2.0)), axis1=1, axis2=2)
+    least, most = np.quantile(1 - variance / sd**2, MOST_SUBJECTS)
+    return (
+        "Chosen by 'auto': each subject's coordinates are standardised by what its own trials say. Of a parameter's "
+        f"variance in the population they settle {least:.0%} to {most:.0%} (90 % of subjects and parameters); "
+        "non-centred coordinates would suit those near 0 %, centred ones those near 100 %, these suit both."
     )
 
 

@@ -22,7 +22,7 @@ from hierrl.posterior.layout import FREE, Layout
 FloatArray = npt.NDArray[np.float64]
 
 OVERDISPERSION = 2.0
-"""Posterior standard deviations, roughly, by which chains start apart: R-hat can only see what began apart."""
+"""Posterior standard deviations, roughly, by which chains start from the middle: R-hat sees only what began apart."""
 
 FEWEST_DRAWS = 50
 """An interrupted chain with fewer draws than this is dropped."""
@@ -73,12 +73,15 @@ class Draws:
 
 
 def start_of_chain(layout: Layout, seed: Any) -> Point:
-    """Values where a chain may start: population about the prior's centre, subjects about their sites."""
+    """Values where a chain may start: population about the prior's centre, subjects about their sites.
+
+    All of them are spread `OVERDISPERSION` times as wide as the posterior probably is.
+    """
     rng = np.random.default_rng(seed)
     population, sizes = layout.population, layout.sizes
     effects = OVERDISPERSION * sizes.effects @ rng.standard_normal(len(population.terms))
     log_sigma = OVERDISPERSION * sizes.log_sigma @ rng.standard_normal(len(population.labels))
-    eta = np.einsum("spq,sq->sp", sizes.subjects, rng.standard_normal(layout.centre.shape))
+    eta = OVERDISPERSION * np.einsum("spq,sq->sp", sizes.subjects, rng.standard_normal(layout.centre.shape))
     return Point(
         population.effects_prior[0] + effects, population.spread_prior[0] + log_sigma, layout.centre + eta
     )
