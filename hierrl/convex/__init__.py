@@ -17,6 +17,7 @@ from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, warn_of_failures
 from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
+from hierrl.kernels.tables import START
 from hierrl.models.model import Model
 from hierrl.oddities import at_bound, statuses
 
@@ -172,6 +173,11 @@ def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.
     sign = np.where(group >= 0, _pick(layout.sign, group), 1.0)
     outcome = np.array([c.is_outcome for c in problem.model.channels] or [False])
     factor = np.where((channel >= 0) & outcome[channel], 1.0 / problem.reward_scale, 1.0)
+    starts = layout.axis[:, START]
+    is_start = (group >= 0)[:, :, None] & (
+        _pick(starts, group)[:, :, None] == np.arange(layout.axis_low.shape[1])
+    )
+    unit = np.where(is_start & ((channel >= 0) & outcome[channel])[:, :, None], problem.reward_scale, 1.0)
     weight = np.where(used, sign * solution.coefficient[:, :width] * factor, np.nan)
     by_atom = ("subject", "atom")
     return xr.Dataset(
@@ -187,10 +193,10 @@ def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.
                 {"long_name": "log-likelihood of the relaxed optimum", "units": "nats"},
             ),
             "weight": (by_atom, weight, {"long_name": "weight of the atom, in raw reward units"}),
-            "rate": (
-                by_atom,
-                np.where(used, solution.rate[:, :width], np.nan),
-                {"long_name": "rate; NaN for linear terms"},
+            "shape": (
+                (*by_atom, "axis"),
+                np.where(used[:, :, None], solution.point[:, :width] * unit, np.nan),
+                {"long_name": "rates, then start value, of the atom; NaN where it has none"},
             ),
             "channel": (by_atom, channel, {"long_name": "channel of the atom; -1 for linear terms"}),
             "channel_arm": (by_atom, arm, {"long_name": "arm of a channel per arm; -1 = all arms"}),

@@ -21,6 +21,7 @@ from hierrl.convex.hull import (
     mixed_group,
     sign_children,
     solve_tasks,
+    values_of,
 )
 from hierrl.convex.recovery import starts_from
 from hierrl.kernels.newton import maximise
@@ -124,28 +125,36 @@ def _widest(problem: Problem, hull: Hull, nodes: Nodes, wave: Relaxation) -> tup
     """By node: the rate with the widest mixture, weighed by contributions, and where to split it; -1 if none."""
     n = nodes.subject.size
     best, scalar, at = np.full(n, NARROW), np.full(n, -1), np.full(n, np.nan)
+    full = problem.upper - problem.lower
     for k in range(problem.n_parameters):
-        groups = [g for g, term in enumerate(hull.groups) if k in term.rates]
-        if not groups:
+        axes = axes_of(hull, k)
+        if not axes:
             continue
-        low, high = nodes.box[:, 0, groups].max(axis=1), nodes.box[:, 1, groups].min(axis=1)
-        size = np.where(np.isin(wave.group, groups), wave.size, 0.0)
-        rate = np.where(size > 0, wave.rate, 0.0)
+        low = np.max([nodes.box[:, 0, g, a] for g, a in axes], axis=0)
+        high = np.min([nodes.box[:, 1, g, a] for g, a in axes], axis=0)
+        value = values_of(hull, wave, k)
+        size = np.where(np.isnan(value), 0.0, wave.size)
+        value = np.where(size > 0, value, 0.0)
         total = np.maximum(size.sum(axis=1), 1e-300)
-        mean = (size * rate).sum(axis=1) / total
-        spread = (size * np.abs(rate - mean[:, None])).sum(axis=1)
-        wider = (spread > best) & (high - low > NARROW)
+        mean = (size * value).sum(axis=1) / total
+        spread = (size * np.abs(value - mean[:, None])).sum(axis=1) / full[k]
+        wider = (spread > best) & (high - low > NARROW * full[k])
         best, scalar = np.where(wider, spread, best), np.where(wider, k, scalar)
         middle = np.clip(mean, low + EDGE * (high - low), high - EDGE * (high - low))
         at = np.where(wider, middle, at)
     return scalar, at
 
 
+def axes_of(hull: Hull, scalar: int) -> list[tuple[int, int]]:
+    """Group and axis of all that a scalar stands for."""
+    return [(g, term.axes.index(scalar)) for g, term in enumerate(hull.groups) if scalar in term.axes]
+
+
 def _halves(hull: Hull, nodes: Nodes, scalar: IndexArray, at: FloatArray) -> Nodes:
-    """Each node as two: the rate below and above where it is split."""
-    touched = np.array([[k in term.rates for term in hull.groups] for k in scalar], dtype=bool)
-    touched = touched.reshape(scalar.size, hull.layout.n_groups)
+    """Each node as two: the shape parameter below and above where it is split."""
     below, above = nodes.box.copy(), nodes.box.copy()
-    below[:, 1] = np.where(touched, at[:, None], below[:, 1])
-    above[:, 0] = np.where(touched, at[:, None], above[:, 0])
+    for k in np.unique(scalar):
+        chosen = np.flatnonzero(scalar == k)
+        for g, a in axes_of(hull, int(k)):
+            below[chosen, 1, g, a] = above[chosen, 0, g, a] = at[chosen]
     return joined(nodes._replace(box=below), nodes._replace(box=above))

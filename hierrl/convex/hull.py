@@ -27,7 +27,8 @@ from hierrl.convex.solver import (
     solve_batch,
 )
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.tables import N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN_OWN_DECAY
+from hierrl.kernels.rule import LEARN
+from hierrl.kernels.tables import N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE, START
 from hierrl.kernels.threads import IndexArray, over_subjects
 from hierrl.models.channels import Weight
 
@@ -64,12 +65,19 @@ class Layout(NamedTuple):
     low: FloatArray
     """Bounds on the sum of the group's weights."""
     high: FloatArray
-    rate_low: FloatArray
-    rate_high: FloatArray
     shape: FloatArray
     """(G, roles + 1): constant rates and start value."""
-    free: npt.NDArray[np.bool_]
-    """(G, roles + 1): roles that have the atom's rate."""
+    axis: npt.NDArray[np.int64]
+    """(G, roles + 1): the axis along which the role varies, -1 for constants."""
+    n_axes: npt.NDArray[np.int64]
+    """(G,): free shape parameters; the rates come first, then the start value."""
+    axis_low: FloatArray
+    """(G, D): smallest and largest shape parameters; 0 for axes that a group does not have."""
+    axis_high: FloatArray
+    curved: npt.NDArray[np.bool_]
+    """(G,): not just one rate, and perhaps a start value in which the path is affine."""
+    ends: npt.NDArray[np.bool_]
+    """(G,): a free start value in which the path is affine, so that atoms at the ends of its interval are enough."""
     grid: FloatArray
     """Where to look for local maxima, as a share of the interval of rates."""
     first: FloatArray
@@ -82,9 +90,9 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class Term:
-    """Where a group or linear term came from: the scalars its rate and coefficient stand for."""
+    """Where a group or linear term came from: the scalars that its axes and its coefficient stand for."""
 
-    rates: tuple[int, ...] = ()
+    axes: tuple[int, ...] = ()
     weights: tuple[int, ...] = ()
     coefficient: float = 1.0
 
@@ -110,7 +118,8 @@ class Relaxation(NamedTuple):
     bound: FloatArray
     coefficient: FloatArray
     group: npt.NDArray[np.int64]
-    rate: FloatArray
+    point: FloatArray
+    """(S, K, D): shape parameters of the columns; NaN for linear terms and axes that a group does not have."""
     size: FloatArray
     """What each column contributes to the logits, by which recovery weighs it."""
     n: npt.NDArray[np.int64]
@@ -167,34 +176,48 @@ class _Layouter:
     def add_channel(self, c: int, arm: int) -> None:
         problem, tables = self.problem, self.problem.tables
         value = tables.value[c, max(arm, 0)]
-        roles = [POSITIVE, NEGATIVE] + ([OWN_DECAY] if tables.unchosen[c] == UNCHOSEN_OWN_DECAY else [])
-        free = np.zeros(N_ROLES + 1, dtype=bool)
-        shape = np.zeros(N_ROLES + 1)
+        shape, axis = np.zeros(N_ROLES + 1), np.full(N_ROLES + 1, -1)
+        # OWN_DECAY is the rate itself where the channel has no decay of its own
+        axes = tuple(dict.fromkeys(int(k) for k in value if k < problem.n_parameters))
         for role in range(N_ROLES):
-            if value[role] >= problem.n_parameters:
-                shape[role] = tables.constants[value[role] - problem.n_parameters]
-            elif role == START:
-                shape[role] = np.clip(0.0, problem.lower[value[role]], problem.upper[value[role]])
+            if value[role] < problem.n_parameters:
+                axis[role] = axes.index(value[role])
             else:
-                free[role] = True
-        rates = tuple(dict.fromkeys(int(value[role]) for role in roles if free[role]))
-        path = {"channel": c, "arm": arm, "shape": shape, "free": free, "rates": rates}
-        low, high, term = self.weight_range(c, arm, rates)
-        if rates:
+                shape[role] = tables.constants[value[role] - problem.n_parameters]
+        rates = {int(axis[role]) for role in (POSITIVE, NEGATIVE, OWN_DECAY)} - {-1}
+        curved = len(rates) != 1 or tables.split[c] == 1
+        ends = axis[START] >= 0 and (tables.split[c] == 0 or self.sign_is_known(c, axes[-1]))
+        path = {
+            "channel": c, "arm": arm, "shape": shape, "axis": axis, "axes": axes, "curved": curved, "ends": ends
+        }  # fmt: skip
+        low, high, term = self.weight_range(c, arm, axes)
+        if axes:
             self.add_signs(path, low, high, term)
         else:
             self.fixed.append(
                 {"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)}
             )
 
-    def weight_range(self, c: int, arm: int, rates: tuple[int, ...]) -> tuple[float, float, Term]:
+    def sign_is_known(self, c: int, start: int) -> bool:
+        """Whether the sign of every prediction error is, whatever the rates: rewards of two sizes, starts in between.
+
+        Then no rate applies by the value, and the path is affine in the start value.
+        """
+        trials = self.problem.trials
+        targets = np.unique(trials.target[c][trials.kind[c] == LEARN])
+        if targets.size == 0:
+            return True
+        inside = self.problem.lower[start] >= targets.min() and self.problem.upper[start] <= targets.max()
+        return targets.size <= 2 and bool(inside)
+
+    def weight_range(self, c: int, arm: int, axes: tuple[int, ...]) -> tuple[float, float, Term]:
         """Smallest and largest total weight of a channel, and the scalars that make it."""
         problem, weight = self.problem, Weight.parse(self.problem.model.channels[c].weight)
         scalars = tuple(int(k) for k in problem.tables.weight_value[c, max(arm, 0), : len(weight.names)])
         ends = np.array([weight.coefficient])
         for k in scalars:
             ends = np.concatenate([ends * problem.lower[k], ends * problem.upper[k]])
-        return float(ends.min()), float(ends.max()), Term(rates, scalars, weight.coefficient)
+        return float(ends.min()), float(ends.max()), Term(axes, scalars, weight.coefficient)
 
     def add_signs(self, path: dict, low: float, high: float, term: Term) -> None:
         """One group for a weight of one sign, two groups that point at each other for either."""
@@ -210,8 +233,11 @@ class _Layouter:
 
     def layout(self) -> Layout:
         problem, rows = self.problem, [*self.groups, *(f["group"] for f in self.fixed)]
-        rate_low = [max((problem.lower[k] for k in row["rates"]), default=0.0) for row in rows]
-        rate_high = [min((problem.upper[k] for k in row["rates"]), default=1.0) for row in rows]
+        width = max((len(row["axes"]) for row in rows), default=1) or 1
+        low, high = np.zeros((len(rows), width)), np.zeros((len(rows), width))
+        for g, row in enumerate(rows):
+            low[g, : len(row["axes"])] = problem.lower[list(row["axes"])]
+            high[g, : len(row["axes"])] = problem.upper[list(row["axes"])]
         return Layout(
             n_groups=len(self.groups),
             channel=np.array([row["channel"] for row in rows], dtype=np.int64),
@@ -219,10 +245,13 @@ class _Layouter:
             sign=np.array([row["sign"] for row in rows], dtype=np.float64),
             low=np.array([row["low"] for row in rows], dtype=np.float64),
             high=np.array([row["high"] for row in rows], dtype=np.float64),
-            rate_low=np.array(rate_low, dtype=np.float64),
-            rate_high=np.array(rate_high, dtype=np.float64),
             shape=np.array([row["shape"] for row in rows], dtype=np.float64).reshape(len(rows), N_ROLES + 1),
-            free=np.array([row["free"] for row in rows], dtype=bool).reshape(len(rows), N_ROLES + 1),
+            axis=np.array([row["axis"] for row in rows], dtype=np.int64).reshape(len(rows), N_ROLES + 1),
+            n_axes=np.array([len(row["axes"]) for row in rows], dtype=np.int64),
+            axis_low=low,
+            axis_high=high,
+            curved=np.array([row["curved"] for row in rows], dtype=bool),
+            ends=np.array([row["ends"] for row in rows], dtype=bool),
             grid=np.concatenate([[0.0], 1 / (1 + np.exp(-GRID_LOGITS)), [1.0]]),
             first=FIRST_RATES,
             linear=np.array([row[:2] for row in self.linear], dtype=np.int64).reshape(len(self.linear), 2),
@@ -232,14 +261,14 @@ class _Layouter:
 
 
 class Nodes(NamedTuple):
-    """Tasks for the solver: a subject, the groups that take part, and the intervals their rates lie in."""
+    """Tasks for the solver: a subject, the groups that take part, and the box their shape parameters lie in."""
 
     subject: IndexArray
     """(N,)"""
     active: npt.NDArray[np.bool_]
     """(N, G)"""
     box: FloatArray
-    """(N, 2, G): smallest and largest rate."""
+    """(N, 2, G, D): smallest and largest shape parameters."""
 
     def pick(self, which: npt.NDArray[Any]) -> Nodes:
         """Some of the nodes."""
@@ -266,8 +295,8 @@ def first_nodes(hull: Hull, subject: IndexArray) -> Nodes:
         for g in pairs:
             cases = [case & (np.arange(n_groups) != out) for case in cases for out in (g, hull.opposite[g])]
     active = np.repeat(np.array(cases, dtype=bool).reshape(len(cases), n_groups), subject.size, axis=0)
-    full = np.stack([hull.layout.rate_low[:n_groups], hull.layout.rate_high[:n_groups]])
-    return Nodes(np.tile(subject, len(cases)), active, np.tile(full, (active.shape[0], 1, 1)))
+    full = np.stack([hull.layout.axis_low[:n_groups], hull.layout.axis_high[:n_groups]])
+    return Nodes(np.tile(subject, len(cases)), active, np.tile(full, (active.shape[0], 1, 1, 1)))
 
 
 def solve_hull(
@@ -312,7 +341,8 @@ def solve_tasks(
 ) -> Relaxation:
     """Solve the relaxation of each node."""
     n, width = nodes.subject.size, len(hull.linear) + ATOMS_PER_GROUP * max(hull.layout.n_groups, 1)
-    coefficient, rate, size = np.zeros((n, width)), np.full((n, width), np.nan), np.zeros((n, width))
+    coefficient, size = np.zeros((n, width)), np.zeros((n, width))
+    point = np.full((n, width, nodes.box.shape[3]), np.nan)
     group = np.full((n, width), -1, dtype=np.int64)
     value, bound = np.full(n, np.nan), np.full(n, np.nan)
     used, outcome, rounds = np.zeros(n, dtype=np.int64), np.full(n, UNFINISHED), np.zeros(n, dtype=np.int64)
@@ -320,7 +350,7 @@ def solve_tasks(
     def work(tasks: IndexArray) -> None:
         solve_batch(
             problem.tables, problem.trials, tasks, nodes.subject, hull.layout, nodes.active, nodes.box,
-            coefficient, group, rate, size, value, bound, used, outcome, rounds,
+            coefficient, group, point, size, value, bound, used, outcome, rounds,
         )  # fmt: skip
 
     sizes = problem.n_rows[nodes.subject]
@@ -332,7 +362,7 @@ def solve_tasks(
         bound,
         coefficient,
         group,
-        rate,
+        point,
         size,
         used,
         outcome,
@@ -376,9 +406,19 @@ def _keep_best(
         s = subject[k]
         if not settled[s] or wave.value[k] > best.value[s]:
             settled[s] = True
-            for part in ("value", "coefficient", "group", "rate", "size", "n", "outcome", "rounds"):
+            for part in ("value", "coefficient", "group", "point", "size", "n", "outcome", "rounds"):
                 getattr(best, part)[s] = getattr(wave, part)[k]
     return best
+
+
+def values_of(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
+    """(N, K) the value of a scalar in each atom; NaN where the column knows nothing of it."""
+    out = np.full(relaxation.group.shape, np.nan)
+    for g, term in enumerate(hull.groups):
+        if scalar in term.axes:
+            at = relaxation.point[:, :, term.axes.index(scalar)]
+            out = np.where(relaxation.group == g, at, out)
+    return out
 
 
 def logits_of(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
@@ -388,7 +428,7 @@ def logits_of(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArra
     def work(subjects: IndexArray) -> None:
         relaxed_logits(
             problem.tables, problem.trials, hull.layout, subjects,
-            relaxation.coefficient, relaxation.group, relaxation.rate, relaxation.n, out,
+            relaxation.coefficient, relaxation.group, relaxation.point, relaxation.n, out,
         )  # fmt: skip
 
     over_subjects(work, problem.n_rows)

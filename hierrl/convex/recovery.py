@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hierrl.convex.hull import Hull, Relaxation
+from hierrl.convex.hull import Hull, Relaxation, values_of
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem
 
@@ -31,9 +31,9 @@ def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatAr
     """Parameter vectors (N, K, P) that collapse the mixtures of each relaxed optimum in K ways."""
     n_starts = 1 + N_HEAVIEST
     theta = np.tile(idle_point(problem), (relaxation.n.size, n_starts, 1))
-    for k in range(problem.n_parameters):
-        rates = _collapsed(hull, relaxation, k)
-        theta[:, :, k] = np.where(np.isnan(rates), theta[:, :, k], rates)
+    for k, (_, parameter, _) in enumerate(problem.scalars):
+        found = _collapsed(hull, relaxation, k, is_rate=parameter.kind == "rate")
+        theta[:, :, k] = np.where(np.isnan(found), theta[:, :, k], found)
     for scalar, total in _weights(hull, relaxation).items():
         theta[:, :, scalar] = total[:, None]
     return problem.clip(theta)
@@ -53,20 +53,22 @@ def idle_point(problem: Problem) -> FloatArray:
     return problem.clip(np.array([values.get(parameter.kind, 0.0) for _, parameter, _ in problem.scalars]))
 
 
-def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
-    """Rates (S, K) that `scalar` could stand for: the mean and the weightiest atoms; NaN where there is no
-    atom.
+def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int, *, is_rate: bool) -> FloatArray:
+    """Values (S, K) of a shape parameter: the mean (of rates in logit) and the weightiest atoms; NaN without atoms.
 
     Atoms count by what they contribute to the logits: a slow atom may need a huge weight to matter a little.
     """
-    groups = [g for g, term in enumerate(hull.groups) if scalar in term.rates]
-    size = np.where(np.isin(relaxation.group, groups), relaxation.size, 0.0)
-    rate = np.where(size > 0, relaxation.rate, 0.5)
+    value = values_of(hull, relaxation, scalar)
+    size = np.where(np.isnan(value), 0.0, relaxation.size)
+    value = np.where(size > 0, value, 0.5)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logit = np.clip(np.log(rate) - np.log1p(-rate), -LOGIT_CLIP, LOGIT_CLIP)
-        mean = 1.0 / (1.0 + np.exp(-(size * logit).sum(axis=1) / size.sum(axis=1)))
+        if is_rate:
+            logit = np.clip(np.log(value) - np.log1p(-value), -LOGIT_CLIP, LOGIT_CLIP)
+            mean = 1.0 / (1.0 + np.exp(-(size * logit).sum(axis=1) / size.sum(axis=1)))
+        else:
+            mean = (size * value).sum(axis=1) / size.sum(axis=1)
     order = np.argsort(-size, axis=1)[:, :N_HEAVIEST]
-    heaviest = np.where(np.take_along_axis(size, order, 1) > 0, np.take_along_axis(rate, order, 1), np.nan)
+    heaviest = np.where(np.take_along_axis(size, order, 1) > 0, np.take_along_axis(value, order, 1), np.nan)
     padding = np.full((size.shape[0], N_HEAVIEST - heaviest.shape[1]), np.nan)
     found = np.column_stack([mean, heaviest, padding])
     # A mixture with fewer atoms repeats its mean, so that the other channels' further atoms are still tried.

@@ -25,6 +25,7 @@ from hierrl.kernels.groups import group_value, largest_price, path_of, peaks
 from hierrl.kernels.jit import njit
 from hierrl.kernels.likelihood import residuals, score, softmax
 from hierrl.kernels.loops import INNER, JIT, add_scaled, copy, copy_rows, dot, dot3, fill, fill_rows, multiply
+from hierrl.kernels.moves import moved_point, n_moves, newton_move, tangents
 from hierrl.kernels.quadratic import solve_quadratic
 
 CONVERGED, STALLED, CROWDED, UNFINISHED = range(4)
@@ -37,6 +38,10 @@ MAX_MASTER = 50
 NEAR = 1e-8
 """Predicted gain, relative to ``1 + |loglik|``, from which Newton steps are taken whole."""
 POLISH = 2
+SECOND_LOOKS = 4
+"""How often the search goes on from a peak that it missed and the certificate found."""
+MISSED = 1e-4
+"""Nats that such a peak must promise."""
 ATOMS_PER_GROUP = 12
 ATOMS_PER_ROUND = 2
 
@@ -176,7 +181,7 @@ def linear_path(tables, trials, s, layout, j, path):
     """
     kind, which = layout.linear[j, 0], layout.linear[j, 1]
     if kind == FIXED_PATH:
-        path_of(tables, trials, s, layout, which, 0.0, path)
+        path_of(tables, trials, s, layout, which, np.zeros(1), path)
     elif kind == REGRESSOR:
         copy_rows(trials.regressor[which, :, trials.offset[s] : trials.offset[s + 1]], path)
     else:
@@ -203,13 +208,17 @@ def tangent(value, x, r):
 
 
 @njit(**INNER)
-def certificate(tables, trials, s, layout, active, box, columns, value, state):
-    """The bound at the logits of `state`: concavity, prices over the continuum of rates, linear columns."""
+def certificate(tables, trials, s, layout, active, box, columns, value, state, price, point):
+    """The bound at the logits of `state`: concavity, prices over the continuum of rates, linear columns.
+
+    Fills price (G,) and point (G, D), the highest price found of each active group and where.
+    """
     x, _, r, _ = state
     bound = tangent(value, x, r)
     for g in range(layout.n_groups):
         if active[g]:
-            bound += group_value(layout, g, largest_price(tables, trials, s, layout, box, g, r))
+            most, price[g] = largest_price(tables, trials, s, layout, box, g, r, point[g])
+            bound += group_value(layout, g, most)
     return bound + linear_value(layout, columns, r)
 
 
@@ -226,69 +235,158 @@ def linear_value(layout, columns, r):
 
 
 @njit(**INNER)
-def compress(columns, n, n_linear, coefficient, group, rate):
+def compress(columns, n, n_linear, coefficient, group, point):
     """Drop atoms without weight; returns how many columns are left."""
     kept = n_linear
     for k in range(n_linear, n):
         if coefficient[k] > 0.0:
             if kept < k:
                 copy_rows(columns[k], columns[kept])
-                coefficient[kept], group[kept], rate[kept] = coefficient[k], group[k], rate[k]
+                coefficient[kept], group[kept] = coefficient[k], group[k]
+                copy(point[k], point[kept])
             kept += 1
     return kept
 
 
 @njit(**INNER)
-def add_atom(tables, trials, s, layout, g, at, columns, n, group, rate, path):
-    """Put the path of group `g` at rate `at` into column n."""
-    rate[n], group[n] = at, g
-    path_of(tables, trials, s, layout, g, at, path)
+def add_atom(tables, trials, s, layout, g, at, columns, n, group, point, path):
+    """Put the path of group `g` at the point `at` (axes,) into column n."""
+    group[n] = g
+    for a in range(point.shape[1]):
+        point[n, a] = at[a] if a < layout.n_axes[g] else np.nan
+    path_of(tables, trials, s, layout, g, point[n], path)
     store(path, columns[n])
 
 
 @njit(**INNER)
-def first_columns(tables, trials, s, layout, active, box, columns, coefficient, low, high, group, rate, path):
+def first_columns(
+    tables, trials, s, layout, active, box, columns, coefficient, low, high, group, point, path
+):
     """Linear terms, and a few atoms for each active group; returns how many columns there are."""
     for k in range(coefficient.size):
-        coefficient[k], group[k], rate[k], low[k], high[k] = 0.0, -1, np.nan, 0.0, np.inf
+        coefficient[k], group[k], low[k], high[k] = 0.0, -1, 0.0, np.inf
+        fill(point[k], np.nan)
     linear_columns(tables, trials, s, layout, columns)
     n = layout.linear.shape[0]
     for j in range(n):
         low[j], high[j] = layout.linear_low[j], layout.linear_high[j]
         coefficient[j] = min(max(0.0, low[j]), high[j])
+    at = np.empty(point.shape[1])
     for g in range(layout.n_groups):
         if active[g]:
             for k in range(layout.first.size):
-                at = box[0, g] + (box[1, g] - box[0, g]) * layout.first[k]
-                add_atom(tables, trials, s, layout, g, at, columns, n, group, rate, path)
+                for a in range(at.size):
+                    at[a] = box[0, g, a] + (box[1, g, a] - box[0, g, a]) * layout.first[k]
+                if layout.ends[g]:
+                    at[layout.n_axes[g] - 1] = box[k % 2, g, layout.n_axes[g] - 1]
+                add_atom(tables, trials, s, layout, g, at, columns, n, group, point, path)
                 coefficient[n] = layout.low[g] / layout.first.size
                 n += 1
     return n
 
 
 @njit(**INNER)
-def add_peaks(tables, trials, s, layout, box, g, r, columns, n, coefficient, group, rate, path):
+def add_peaks(tables, trials, s, layout, box, g, r, columns, n, coefficient, group, point, path):
     """Add the group's best new atoms; returns (columns, whether there was no room, the group's part of the bound)."""
     found, price = peaks(tables, trials, s, layout, box, g, r)
     paid = paid_price(coefficient, group, columns, r, n, g)
     added = 0
-    for k in range(found.size):
+    for k in range(price.size):
         if added == ATOMS_PER_ROUND or layout.high[g] * (price[k] - paid) <= 0.1 * GAP:
             break
-        if not _known(rate, group, n, g, found[k]):
+        if not _known(point, group, n, g, found[k]):
             if n == coefficient.size:
                 return n, True, group_value(layout, g, price[0])
-            add_atom(tables, trials, s, layout, g, found[k], columns, n, group, rate, path)
+            add_atom(tables, trials, s, layout, g, found[k], columns, n, group, point, path)
             coefficient[n] = 0.0
             n, added = n + 1, added + 1
     return n, False, group_value(layout, g, price[0])
 
 
 @njit(**INNER)
-def solve_subject(tables, trials, s, layout, active, box, coefficient, group, rate, size):
-    """Solve the relaxation of subject `s` with the `active` groups (G,) and their rates in `box` (2, G).
+def add_moved(tables, trials, s, layout, box, columns, n, coefficient, group, point, scored, state, path):
+    """Add atoms where a Newton step on all places and weights would put them; returns how many columns there are."""
+    _, p, r, _ = state
+    n_linear, total = layout.linear.shape[0], n
+    for k in range(n_linear, n):
+        total += n_moves(layout, group[k])
+    if total == n or 2 * n - n_linear > coefficient.size:
+        return n
+    wide = np.empty((total, columns.shape[1], columns.shape[2]))
+    for k in range(n):
+        copy_rows(columns[k], wide[k])
+    own, gradient, matrix = np.zeros((total, total)), np.zeros(total), np.empty((total, total))
+    tangents(tables, trials, s, layout, n_linear, n, coefficient, group, point, r, wide, own, gradient)
+    information(wide, p, one_if(scored), matrix)
+    for a in range(total):
+        add_scaled(matrix[a], 1.0, own[a])
+    step, gain = newton_move(matrix, gradient, total)
+    if not gain > 0.1 * GAP:
+        return n
+    at, place, end = np.empty(point.shape[1]), n, n
+    for k in range(n_linear, n):
+        g, live = group[k], n_moves(layout, group[k])
+        moved_point(layout, box, g, point[k], step[place : place + live], at)
+        place += live
+        if not _known(point, group, end, g, at[: layout.n_axes[g]]):
+            add_atom(tables, trials, s, layout, g, at, columns, end, group, point, path)
+            coefficient[end] = 0.0
+            end += 1
+    return end
 
-    Fills coefficient, group (-1 = linear), rate (K,), and size (K,), what a column contributes to the logits: its
+
+@njit(**INNER)
+def generate(
+    tables, trials, s, layout, active, box, columns, n, coefficient, low, high, group, point, data, state
+):
+    """Column generation from `n` columns: returns (columns, outcome, rounds); x, p, r are left in `state`."""
+    group_low, group_high = layout.low[: layout.n_groups], layout.high[: layout.n_groups]
+    x, _, r, _ = state
+    path, n_linear = np.zeros(x.shape), layout.linear.shape[0]
+    for rounds in range(1, MAX_ROUNDS + 1):
+        value = solve_master(columns, n, coefficient, low, high, group, group_low, group_high, data, state)
+        n = compress(columns, n, n_linear, coefficient, group, point)
+        bound, before, crowded = tangent(value, x, r) + linear_value(layout, columns, r), n, False
+        if rounds > 1:
+            n = add_moved(
+                tables, trials, s, layout, box, columns, n, coefficient, group, point, data[1], state, path
+            )
+        for g in range(layout.n_groups):
+            if active[g]:
+                n, full, part = add_peaks(
+                    tables, trials, s, layout, box, g, r, columns, n, coefficient, group, point, path
+                )
+                crowded, bound = crowded or full, bound + part
+        if bound - value <= GAP:
+            return n, CONVERGED, rounds
+        if n == before:
+            return n, CROWDED if crowded else STALLED, rounds
+    return n, UNFINISHED, MAX_ROUNDS
+
+
+@njit(**INNER)
+def add_missed(tables, trials, s, layout, active, columns, n, coefficient, group, point, r, price, where):
+    """Add atoms that the search for peaks missed and the certificate came across; returns how many columns there are.
+
+    price (G,), where (G, D): the highest price of each group found.
+    """
+    path = np.zeros(r.shape)
+    for g in range(layout.n_groups):
+        if active[g] and n < coefficient.size:
+            paid = paid_price(coefficient, group, columns, r, n, g)
+            at = where[g, : layout.n_axes[g]]
+            if layout.high[g] * (price[g] - paid) > MISSED and not _known(point, group, n, g, at):
+                add_atom(tables, trials, s, layout, g, at, columns, n, group, point, path)
+                coefficient[n] = 0.0
+                n += 1
+    return n
+
+
+@njit(**INNER)
+def solve_subject(tables, trials, s, layout, active, box, coefficient, group, point, size):
+    """Solve the relaxation of subject `s` with the `active` groups (G,) and their shape parameters in `box` (2, G, D).
+
+    Fills coefficient, group (-1 = linear), point (K, D), and size (K,), what a column contributes to the logits: its
     coefficient times the root of its Fisher information. Returns (log-likelihood of the relaxation, bound, columns
     used, CONVERGED | STALLED | CROWDED | UNFINISHED, rounds).
     """
@@ -299,31 +397,41 @@ def solve_subject(tables, trials, s, layout, active, box, coefficient, group, ra
     state, path = (x, p, r, np.zeros((3, n_trials))), np.zeros((n_arms, n_trials))
     columns = np.zeros((coefficient.size, 1 if n_arms == 2 else n_arms, n_trials))
     low, high, n_linear = np.zeros(coefficient.size), np.empty(coefficient.size), layout.linear.shape[0]
-    group_low, group_high = layout.low[: layout.n_groups], layout.high[: layout.n_groups]
+    price, where = np.full(layout.n_groups, -np.inf), np.zeros((layout.n_groups, point.shape[1]))
     n = first_columns(
-        tables, trials, s, layout, active, box, columns, coefficient, low, high, group, rate, path
+        tables, trials, s, layout, active, box, columns, coefficient, low, high, group, point, path
     )
-    outcome, rounds = UNFINISHED, 0
-    while rounds < MAX_ROUNDS and outcome == UNFINISHED:
-        rounds += 1
-        value = solve_master(columns, n, coefficient, low, high, group, group_low, group_high, data, state)
-        n = compress(columns, n, n_linear, coefficient, group, rate)
-        bound, before, crowded = tangent(value, x, r) + linear_value(layout, columns, r), n, False
-        for g in range(layout.n_groups):
-            if active[g]:
-                n, full, part = add_peaks(
-                    tables, trials, s, layout, box, g, r, columns, n, coefficient, group, rate, path
-                )
-                crowded, bound = crowded or full, bound + part
-        if bound - value <= GAP:
-            outcome = CONVERGED
-        elif n == before:
-            outcome = CROWDED if crowded else STALLED
-    n = compress(columns, n, n_linear, coefficient, group, rate)
-    combine(columns, n, coefficient, x)
-    value = evaluate(data[0], data[1], data[2], x, p, r, state[3])
+    bound, rounds, value, outcome = np.inf, 0, -np.inf, UNFINISHED
+    for _ in range(SECOND_LOOKS + 1):
+        n, outcome, used = generate(
+            tables,
+            trials,
+            s,
+            layout,
+            active,
+            box,
+            columns,
+            n,
+            coefficient,
+            low,
+            high,
+            group,
+            point,
+            data,
+            state,
+        )
+        n = compress(columns, n, n_linear, coefficient, group, point)
+        combine(columns, n, coefficient, x)
+        value = evaluate(data[0], data[1], data[2], x, p, r, state[3])
+        above = certificate(tables, trials, s, layout, active, box, columns, value, state, price, where)
+        bound, rounds = min(bound, above), rounds + used
+        before = n
+        n = add_missed(
+            tables, trials, s, layout, active, columns, n, coefficient, group, point, r, price, where
+        )
+        if n == before:
+            break
     contributions(columns, n, coefficient, p, data[1], size)
-    bound = certificate(tables, trials, s, layout, active, box, columns, value, state)
     # Log-probabilities are never positive, so 0 is a bound too; rounding may add its share of the terms.
     return value, min(bound + 1e-12 * (1.0 + abs(bound)), 0.0), n, outcome, rounds
 
@@ -351,29 +459,33 @@ def paid_price(coefficient, group, columns, r, n, g):
 
 
 @njit(**INNER)
-def _known(rate, group, n, g, candidate):
-    """Whether the group has an atom at (nearly) this rate already."""
+def _known(point, group, n, g, candidate):
+    """Whether the group has an atom at (nearly) this point (axes,) already."""
     for k in range(n):
-        if group[k] == g and abs(rate[k] - candidate) <= 1e-9 * (1e-3 + min(candidate, 1.0 - candidate)):
+        near = group[k] == g
+        for a in range(candidate.size):
+            scale = 1e-3 + min(abs(candidate[a]), abs(1.0 - candidate[a]))
+            near = near and abs(point[k, a] - candidate[a]) <= 1e-9 * scale
+        if near:
             return True
     return False
 
 
 @njit(**JIT)
 def solve_batch(
-    tables, trials, tasks, subject, layout, active, box, coefficient, group, rate, size, value, bound, n,
+    tables, trials, tasks, subject, layout, active, box, coefficient, group, point, size, value, bound, n,
     outcome, rounds
 ):  # fmt: skip
-    """`solve_subject` for an index array of tasks: task k is subject[k] with active[k] (G,) and box[k] (2, G)."""
+    """`solve_subject` for an index array of tasks: task k is subject[k] with active[k] (G,) and box[k] (2, G, D)."""
     for k in tasks:
         value[k], bound[k], n[k], outcome[k], rounds[k] = solve_subject(
-            tables, trials, subject[k], layout, active[k], box[k], coefficient[k], group[k], rate[k], size[k]
+            tables, trials, subject[k], layout, active[k], box[k], coefficient[k], group[k], point[k], size[k]
         )
 
 
 @njit(**JIT)
-def relaxed_logits(tables, trials, layout, subjects, coefficient, group, rate, n, out):
-    """Logits (m, n_trials) of the relaxed optimum, arm by arm; coefficient, group, rate (S, K), n (S,)."""
+def relaxed_logits(tables, trials, layout, subjects, coefficient, group, point, n, out):
+    """Logits (m, n_trials) of the relaxed optimum; coefficient, group (S, K), point (S, K, D), n (S,)."""
     for s in subjects:
         rows = slice(trials.offset[s], trials.offset[s + 1])
         path = np.zeros((out.shape[0], rows.stop - rows.start))
@@ -381,7 +493,7 @@ def relaxed_logits(tables, trials, layout, subjects, coefficient, group, rate, n
         fill_rows(total, 0.0)
         for k in range(n[s]):
             if group[s, k] >= 0:
-                path_of(tables, trials, s, layout, group[s, k], rate[s, k], path)
+                path_of(tables, trials, s, layout, group[s, k], point[s, k], path)
             else:
                 linear_path(tables, trials, s, layout, k, path)
             for i in range(path.shape[0]):

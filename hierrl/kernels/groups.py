@@ -1,35 +1,82 @@
-"""Groups of paths: a channel (of one arm if it is per arm) with a sign, as a function of its rate.
+"""Groups of paths: a channel (of one arm if it is per arm) with a sign, as a function of its shape parameters.
 
 A group adds over its arms what `prices` and `walk` do for one. ``layout`` describes groups as arrays; see
-`hierrl.convex.hull.Layout`. ``box`` (2, G) holds the smallest and largest rate of each group.
+`hierrl.convex.hull.Layout`. ``box`` (2, G, D) holds the smallest and largest shape parameters of each group.
+
+Most groups lie along a *line*: one rate, and perhaps a start value in which the path is affine, so that the ends of
+its interval stand for all between. The others have several axes and go to `hierrl.kernels.planes`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from hierrl.kernels.boxes import by_role
 from hierrl.kernels.jit import njit
-from hierrl.kernels.loops import INNER, fill_rows
+from hierrl.kernels.loops import INNER, copy, fill_rows
+from hierrl.kernels.planes import descending, plane_bound, plane_peaks, plane_prices
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
 from hierrl.kernels.rule import walk, walk_contexts
+from hierrl.kernels.tables import START
 
 SLACK = 2.5e-5
-"""Nats that a bound may leave between intervals of rates, per group."""
+"""Nats that a bound may leave between intervals of rates, per group along a line."""
+PLANE_SLACK = 2e-4
+"""The same for groups with several axes, whose intervals are many."""
 REFINEMENTS = 5
 MAX_INTERVALS = 20_000
 
 
 @njit(**INNER)
-def price_group(tables, trials, s, layout, g, r, rates):
-    """Price, slope and bend (3, G) of group `g` at `rates`, its sign included: r (m, T)."""
+def line_shape(layout, g, start):
+    """Constants by role (roles + 1,) of a group along a line, with this start value if it is an axis."""
+    shape = np.empty(layout.shape.shape[1])
+    copy(layout.shape[g], shape)
+    if layout.axis[g, START] >= 0:
+        shape[START] = start
+    return shape
+
+
+@njit(**INNER)
+def on_line(layout, g):
+    """By role (roles + 1,), whether it has the rate of the line."""
+    out = np.empty(layout.axis.shape[1], dtype=np.bool_)
+    for role in range(out.size):
+        out[role] = layout.axis[g, role] == 0
+    return out
+
+
+@njit(**INNER)
+def n_ends(layout, box, g):
+    """How many start values atoms of a group need: both ends of their interval where the path is affine in it."""
+    a = layout.axis[g, START]
+    return 2 if layout.ends[g] and box[1, g, a] > box[0, g, a] else 1
+
+
+@njit(**INNER)
+def box_at_end(layout, box, g, end):
+    """Corners (D,) of a group's box, the start value held at one end (0 or 1) where that is enough."""
+    n = layout.n_axes[g]
+    low, high = np.empty(n), np.empty(n)
+    for a in range(n):
+        low[a], high[a] = box[0, g, a], box[1, g, a]
+    if layout.ends[g]:
+        low[n - 1] = high[n - 1] = box[end, g, n - 1]
+    return low, high
+
+
+@njit(**INNER)
+def price_line(tables, trials, s, layout, g, start, r, rates):
+    """Price, slope and bend (3, N) of group `g` at `rates` and a start value, its sign included: r (m, T)."""
     out = np.zeros((3, rates.size))
+    shape, free = line_shape(layout, g, start), on_line(layout, g)
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c, accumulate = layout.channel[g], tables.accumulate[layout.channel[g]] == 1
     for i in range(r.shape[0]):
         if layout.arm[g] < 0 or layout.arm[g] == i:
             prices(
                 trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
-                tables.n_contexts[0], layout.shape[g], layout.free[g], accumulate, rates, r[i], out,
+                tables.n_contexts[0], shape, free, accumulate, rates, r[i], out,
             )  # fmt: skip
     for j in range(3):
         for k in range(rates.size):
@@ -38,9 +85,10 @@ def price_group(tables, trials, s, layout, g, r, rates):
 
 
 @njit(**INNER)
-def bend_bound(tables, trials, s, layout, g, r, low, high):
-    """Upper bounds (G,) on the second derivative of the group's price over intervals of rates."""
+def bend_bound(tables, trials, s, layout, g, start, r, low, high):
+    """Upper bounds (N,) on the second derivative of the group's price over intervals of rates."""
     out = np.zeros(low.size)
+    shape, free = line_shape(layout, g, start), on_line(layout, g)
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c, accumulate = layout.channel[g], tables.accumulate[layout.channel[g]] == 1
     signed = np.empty(r.shape[1])
@@ -50,7 +98,7 @@ def bend_bound(tables, trials, s, layout, g, r, low, high):
                 signed[t] = layout.sign[g] * r[i, t]
             curvature_bound(
                 trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
-                tables.n_contexts[0], layout.shape[g], layout.free[g], accumulate, low, high, signed, out,
+                tables.n_contexts[0], shape, free, accumulate, low, high, signed, out,
             )  # fmt: skip
     return out
 
@@ -62,32 +110,54 @@ def group_value(layout, g, price):
 
 
 @njit(**INNER)
-def rate_grid(layout, box, g):
-    """Rates spread evenly in logit over the bounds of a group's rate, ends included."""
+def rate_grid(layout, low, high):
+    """Rates in [low, high], spread evenly in logit if that is [0, 1], ends included."""
     grid = layout.grid
     rates = np.empty(grid.size)
     for k in range(grid.size):
-        rates[k] = box[0, g] + (box[1, g] - box[0, g]) * grid[k]
+        rates[k] = low + (high - low) * grid[k]
     return rates
 
 
 @njit(**INNER)
-def largest(values):
-    """The largest of some values."""
-    best = -np.inf
-    for k in range(values.size):
-        best = values[k] if values[k] > best else best
-    return best
+def largest(price, rate, best, where):
+    """The highest of the best price so far and these, and its rate."""
+    for k in range(price.size):
+        if price[k] > best:
+            best, where = price[k], rate[k]
+    return best, where
 
 
 @njit(**INNER)
-def largest_price(tables, trials, s, layout, box, g, r):
-    """An upper bound on the group's price over all rates: intervals are split until the slack they leave is
-    small.
+def largest_price(tables, trials, s, layout, box, g, r, point):
+    """An upper bound on the group's price over its box, and the highest price found, at `point` (D,)."""
+    bound, best = -np.inf, -np.inf
+    for end in range(n_ends(layout, box, g)):
+        low, high = box_at_end(layout, box, g, end)
+        at = low.copy()
+        if layout.curved[g]:
+            slack = PLANE_SLACK / max(layout.high[g], 1e-12)
+            above, price = plane_bound(tables, trials, s, layout, low, high, g, r, slack, at)
+        else:
+            above, price, at[0] = line_bound(tables, trials, s, layout, low, high, g, r)
+        bound = max(bound, above)
+        if price > best:
+            best = price
+            for a in range(at.size):
+                point[a] = at[a]
+    return bound, best
+
+
+@njit(**INNER)
+def line_bound(tables, trials, s, layout, bottom, top, g, r):
+    """An upper bound on the price over an interval of rates, the highest price found, and its rate.
+
+    Intervals are split until the slack they leave is small.
     """
-    grid = rate_grid(layout, box, g)
+    grid, start = rate_grid(layout, bottom[0], top[0]), bottom[-1]
     low, high = grid[:-1].copy(), grid[1:].copy()
-    best = largest(price_group(tables, trials, s, layout, g, r, grid)[0])
+    price = price_line(tables, trials, s, layout, g, start, r, grid)
+    best, where = largest(price[0], grid, -np.inf, grid[0])
     bound, used = best, 0
     while low.size > 0:
         n = low.size
@@ -95,9 +165,9 @@ def largest_price(tables, trials, s, layout, box, g, r):
         for k in range(n):
             centre[k] = 0.5 * (low[k] + high[k])
         used += n
-        price = price_group(tables, trials, s, layout, g, r, centre)
-        bend = bend_bound(tables, trials, s, layout, g, r, low, high)
-        best = max(best, largest(price[0]))
+        price = price_line(tables, trials, s, layout, g, start, r, centre)
+        bend = bend_bound(tables, trials, s, layout, g, start, r, low, high)
+        best, where = largest(price[0], centre, best, where)
         target = group_value(layout, g, best) + SLACK
         n_split = 0
         for k in range(n):
@@ -107,7 +177,7 @@ def largest_price(tables, trials, s, layout, box, g, r):
             if not split[k] and end > bound:
                 bound = end
         low, high = halves(low, centre, high, split, n_split)
-    return bound
+    return bound, best, where
 
 
 @njit(**INNER)
@@ -124,11 +194,44 @@ def halves(low, centre, high, split, n_split):
 
 @njit(**INNER)
 def peaks(tables, trials, s, layout, box, g, r):
-    """Rates at local maxima of the group's price and their prices, the highest first; refined by Newton in
-    brackets.
-    """
-    rates = rate_grid(layout, box, g)
-    price = price_group(tables, trials, s, layout, g, r, rates)[0]
+    """Points (K, D) at local maxima of the group's price and their prices (K,), the highest first."""
+    point, price = np.empty((0, layout.n_axes[g])), np.empty(0)
+    for end in range(n_ends(layout, box, g)):
+        low, high = box_at_end(layout, box, g, end)
+        if layout.curved[g]:
+            more, their_price = plane_peaks(tables, trials, s, layout, low, high, g, r)
+        else:
+            more, their_price = line_peaks(tables, trials, s, layout, low, high, g, r)
+        point, price = stacked(point, price, more, their_price)
+    order = descending(price)
+    sorted_point, sorted_price = np.empty(point.shape), np.empty(price.size)
+    for k in range(order.size):
+        sorted_price[k] = price[order[k]]
+        copy(point[order[k]], sorted_point[k])
+    return sorted_point, sorted_price
+
+
+@njit(**INNER)
+def stacked(point, price, more, their_price):
+    """Points (K, D) with prices (K,) of two lots as one."""
+    n = price.size
+    points, prices = np.empty((n + their_price.size, point.shape[1])), np.empty(n + their_price.size)
+    for k in range(prices.size):
+        prices[k] = price[k] if k < n else their_price[k - n]
+        copy(point[k] if k < n else more[k - n], points[k])
+    return points, prices
+
+
+@njit(**INNER)
+def line_peaks(tables, trials, s, layout, bottom, top, g, r):
+    """Local maxima of the price along the rate, refined by Newton's method in brackets: points (K, D), prices (K,)."""
+    rates, start = rate_grid(layout, bottom[0], top[0]), bottom[-1]
+    points = np.empty((layout.n_axes[g], rates.size))
+    for k in range(rates.size):
+        points[0, k] = rates[k]
+        if points.shape[0] > 1:
+            points[1, k] = start
+    price = plane_prices(tables, trials, s, layout, g, r, points)
     n, count = rates.size, 0
     found, low, high, best, best_price = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     for k in range(n):
@@ -139,7 +242,7 @@ def peaks(tables, trials, s, layout, box, g, r):
             count += 1
     found = found[:count]
     for _ in range(REFINEMENTS):
-        here = price_group(tables, trials, s, layout, g, r, found)
+        here = price_line(tables, trials, s, layout, g, start, r, found)
         for k in range(count):
             if here[0, k] > best_price[k]:
                 best[k], best_price[k] = found[k], here[0, k]
@@ -149,30 +252,21 @@ def peaks(tables, trials, s, layout, box, g, r):
                 high[k] = found[k]
             step = found[k] - here[1, k] / here[2, k] if here[2, k] < 0.0 else 0.5 * (low[k] + high[k])
             found[k] = step if low[k] < step < high[k] else 0.5 * (low[k] + high[k])
-    best, best_price = best[:count], best_price[:count]
-    sort_descending(best_price, best)
-    return best, best_price
+    out = np.empty((count, points.shape[0]))
+    for k in range(count):
+        out[k, 0] = best[k]
+        if points.shape[0] > 1:
+            out[k, 1] = start
+    return out, best_price[:count].copy()
 
 
 @njit(**INNER)
-def sort_descending(key, value):
-    """Sort both by `key`, in place; there are a handful."""
-    for a in range(1, key.size):
-        b = a
-        while b > 0 and key[b] > key[b - 1]:
-            key[b], key[b - 1] = key[b - 1], key[b]
-            value[b], value[b - 1] = value[b - 1], value[b]
-            b -= 1
-
-
-@njit(**INNER)
-def path_of(tables, trials, s, layout, g, rate, out):
-    """Signed paths (m, T) of a group at a rate; arms outside the group get 0."""
+def path_of(tables, trials, s, layout, g, point, out):
+    """Signed paths (m, T) of a group at a point (D,); arms outside the group get 0."""
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c = layout.channel[g]
-    shape = np.empty(layout.shape.shape[1])
-    for role in range(shape.size):
-        shape[role] = rate if layout.free[g, role] else layout.shape[g, role]
+    shape = by_role(layout.shape[g], layout.axis[g], point.reshape(-1, 1))[:, 0].copy()
+    split = tables.split[c] == 1
     fill_rows(out, 0.0)
     for i in range(out.shape[0]):
         if layout.arm[g] < 0 or layout.arm[g] == i:
@@ -180,10 +274,10 @@ def path_of(tables, trials, s, layout, g, rate, out):
             accumulate, n_contexts = tables.accumulate[c] == 1, tables.n_contexts[0]
             if n_contexts > 1:
                 walk_contexts(
-                    kind, target, reset, trials.context[c, rows], n_contexts, shape, False, accumulate, out[i]
+                    kind, target, reset, trials.context[c, rows], n_contexts, shape, split, accumulate, out[i]
                 )
             else:
-                walk(kind, target, reset, shape, False, accumulate, out[i])
+                walk(kind, target, reset, shape, split, accumulate, out[i])
             if layout.sign[g] < 0.0:
                 for t in range(out.shape[1]):
                     out[i, t] = -out[i, t]

@@ -16,7 +16,8 @@ RELEASE = 1e-6
 """Gain that moving a held coefficient over its whole range must promise before it is let go."""
 NEGLIGIBLE = 1e-12
 """Gain that a step must promise."""
-RIDGE = 1e-11
+RIDGE, FLOOR = 1e-9, 1e-13
+"""What is added to the diagonal of the Hessian: a share of each entry, and of the largest one. Paths may be equal."""
 
 
 @njit(**INNER)
@@ -28,12 +29,12 @@ def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
     largest = 1e-12
     for a in range(n):
         largest = max(largest, matrix[a, a])
-    ridge = RIDGE * largest
+    ridge = FLOOR * largest
     factor = np.empty((n, n))
     while True:
         copy_rows(matrix, factor)
         for a in range(n):
-            factor[a, a] += ridge
+            factor[a, a] += RIDGE * factor[a, a] + ridge
         if cholesky(factor, n):
             break
         ridge *= 100.0
@@ -68,9 +69,31 @@ def direction(matrix, gradient, group, tight, n_groups, step, multiplier):
     for j in range(k):
         for a in range(n):
             step[a] -= right[j] * spread[j, a]
-    for g in range(n_groups):
+    balance(matrix, gradient, group, rows, step, multiplier)
+
+
+@njit(**INNER)
+def balance(matrix, gradient, group, rows, step, multiplier):
+    """Make the step of each tight group sum to 0, and its multiplier what the slope at the step's end says.
+
+    Nearly equal paths make the factor ill-conditioned; what rounding leaves of the sums would add up over steps.
+    """
+    for g in range(rows.size):
         if rows[g] >= 0:
-            multiplier[g] = right[rows[g]]
+            total, members = 0.0, 0
+            for a in range(step.size):
+                if group[a] == g:
+                    total, members = total + step[a], members + 1
+            for a in range(step.size):
+                if group[a] == g:
+                    step[a] -= total / members
+    for g in range(rows.size):
+        if rows[g] >= 0:
+            slope, members = 0.0, 0
+            for a in range(step.size):
+                if group[a] == g:
+                    slope, members = slope + gradient[a] - dot(matrix[a], step), members + 1
+            multiplier[g] = slope / members
 
 
 @njit(**INNER)

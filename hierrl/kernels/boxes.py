@@ -1,0 +1,257 @@
+r"""Prices of paths with several shape parameters: at points, and enclosed over boxes of them.
+
+A channel with rates for gains and losses, a decay of its own, or a start value that does not enter linearly has paths
+that vary along several *axes*. Here, too, many points or boxes run side by side over one pass through the trials.
+
+``box_prices`` encloses the path, its slopes and its bends by interval arithmetic on the recursion. Three upper bounds
+on the price over a box follow (`hierrl.kernels.planes.box_bound`): the *natural* one, :math:`\sum_t r_t F_t` with
+each :math:`F_t` at the end that suits the sign of :math:`r_t`; the *mean-value* one, the price at the centre plus
+half-widths times the largest slopes; and Taylor's of second order. Where a prediction error may have either sign in a
+box, both rates are allowed for. The path is continuous there, its slope is not; the enclosure contains the slopes on
+both sides, and so all generalised gradients (Clarke 1983), which is all that the mean value theorem asks for. Such a
+box is *kinked* and has no bound of second order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hierrl.kernels.jit import njit
+from hierrl.kernels.loops import INNER, add_scaled, copy, fill, fill_rows
+from hierrl.kernels.prices import LANES
+from hierrl.kernels.rule import HOLD, LEARN, pair
+from hierrl.kernels.tables import NEGATIVE, POSITIVE, START
+
+
+@njit(**INNER)
+def by_role(shape, axis, points):
+    """Rates and start values (roles + 1, N) at points (D, N): those of the axes, and the constants of `shape`."""
+    out = np.empty((shape.size, points.shape[1]))
+    for role in range(shape.size):
+        if axis[role] >= 0:
+            copy(points[axis[role]], out[role])
+        else:
+            fill(out[role], shape[role])
+    return out
+
+
+@njit(**LANES)
+def point_prices(kind, target, reset, context, n_contexts, rates, split, accumulate, r, out):
+    """Add the price of one arm's paths to out (N,): kind, target, reset, r (T,), rates (roles + 1, N)."""
+    n = rates.shape[1]
+    q, value = np.zeros((n_contexts, n)), np.zeros(n)
+    up, down = rates[POSITIVE], rates[NEGATIVE]
+    for t in range(r.size):
+        x = context[t] if context.size > 0 else 0
+        if reset[t]:
+            for k in range(n_contexts):
+                copy(rates[START], q[k])
+        residual, role, aim = r[t], kind[t], target[t]
+        qx = q[x]
+        if residual != 0.0:
+            for g in range(n):
+                value[g] += residual * qx[g]
+        if role == HOLD:
+            continue
+        rate = rates[role]
+        if accumulate:
+            for g in range(n):
+                qx[g] = (1.0 - rate[g]) * qx[g] + aim
+        elif split and role == LEARN:
+            for g in range(n):
+                error = aim - qx[g]
+                qx[g] += (up[g] if error >= 0.0 else down[g]) * error
+        else:
+            for g in range(n):
+                qx[g] += rate[g] * (aim - qx[g])
+    for g in range(n):
+        out[g] += value[g]
+
+
+@njit(**LANES)
+def slope_step(low, high, gain0, gain1, d0, d1):
+    """Enclose a slope [d0, d1] (N,) after a step: it fades at a rate in [low, high] and gains [gain0, gain1]."""
+    for g in range(d0.size):
+        k0, k1 = 1.0 - high[g], 1.0 - low[g]
+        upper = d1[g] * (k1 if d1[g] > 0.0 else k0) + gain1[g]
+        lower = d0[g] * (k0 if d0[g] > 0.0 else k1) + gain0[g]
+        d1[g], d0[g] = upper, lower
+
+
+@njit(**LANES)
+def gains(e0, e1, role, split, accumulate, q0, q1, gain0, gain1):
+    """Enclose what the rate of `role` adds to its slope in one step, errors being in [e0, e1] (N,)."""
+    for g in range(e0.size):
+        low, high = (-q1[g], -q0[g]) if accumulate else (e0[g], e1[g])
+        if split:
+            # the rate of positive errors gains by them alone, and likewise for the other
+            low = max(low, 0.0) if role == POSITIVE else min(low, 0.0)
+            high = max(high, 0.0) if role == POSITIVE else min(high, 0.0)
+        gain0[g], gain1[g] = low, high
+
+
+@njit(**LANES)
+def value_step(aim, low, high, split, accumulate, role, q0, q1):
+    """Enclose the value [q0, q1] (N,) after a step: it rises with the old value, so its ends come from theirs."""
+    for g in range(q0.size):
+        if accumulate:
+            k0, k1 = 1.0 - high[role, g], 1.0 - low[role, g]
+            q1[g] = q1[g] * (k1 if q1[g] > 0.0 else k0) + aim
+            q0[g] = q0[g] * (k0 if q0[g] > 0.0 else k1) + aim
+        else:
+            below = NEGATIVE if split else role
+            rate = high[role, g] if aim > q1[g] else low[below, g]
+            q1[g] += (aim - q1[g]) * rate
+            rate = low[role, g] if aim > q0[g] else high[below, g]
+            q0[g] += (aim - q0[g]) * rate
+
+
+@njit(**LANES)
+def widest_rates(e0, e1, low, high, role, split, rate_low, rate_high):
+    """Enclose the rate that applies where errors are in [e0, e1] (N,)."""
+    for g in range(e0.size):
+        if not split:
+            rate_low[g], rate_high[g] = low[role, g], high[role, g]
+        elif e0[g] >= 0.0:
+            rate_low[g], rate_high[g] = low[POSITIVE, g], high[POSITIVE, g]
+        elif e1[g] <= 0.0:
+            rate_low[g], rate_high[g] = low[NEGATIVE, g], high[NEGATIVE, g]
+        else:
+            rate_low[g] = min(low[POSITIVE, g], low[NEGATIVE, g])
+            rate_high[g] = max(high[POSITIVE, g], high[NEGATIVE, g])
+
+
+@njit(**LANES)
+def add_enclosed(residual, q0, q1, total0, total1):
+    """Add ``residual * [q0, q1]`` to the interval [total0, total1] (N,)."""
+    if residual > 0.0:
+        for g in range(q0.size):
+            total0[g] += residual * q0[g]
+            total1[g] += residual * q1[g]
+    elif residual < 0.0:
+        for g in range(q0.size):
+            total0[g] += residual * q1[g]
+            total1[g] += residual * q0[g]
+
+
+@njit(**LANES)
+def bend_step(low, high, e0, e1, up, down, split, dj0, dj1, dk0, dk1, b0, b1):
+    """Enclose a second derivative [b0, b1] (N,) after a step.
+
+    It fades like a slope and loses the other axis's slope for each of its axes j, k that the rate applied belongs to:
+    ``up`` = (whether j, whether k) after a positive error, or any if there is no split, ``down`` after a negative one.
+    """
+    for g in range(b0.size):
+        is_j, is_k = up
+        if split and e0[g] < 0.0:
+            is_j, is_k = down
+        k0, k1 = 1.0 - high[g], 1.0 - low[g]
+        upper = b1[g] * (k1 if b1[g] > 0.0 else k0)
+        lower = b0[g] * (k0 if b0[g] > 0.0 else k1)
+        if is_j:
+            upper -= dk0[g]
+            lower -= dk1[g]
+        if is_k:
+            upper -= dj0[g]
+            lower -= dj1[g]
+        b1[g], b0[g] = upper, lower
+
+
+@njit(**INNER)
+def box_prices(
+    kind, target, reset, context, n_contexts, low, high, axis, n_axes, split, accumulate, r, value, slope, bend, kinked
+):  # fmt: skip
+    """Add enclosures of one arm's price over boxes low, high (roles + 1, N).
+
+    Value (2, N), slope (2, D, N) and bend (2, pairs, N), packed as in `hierrl.kernels.rule.pair`, are added to;
+    kinked (N,) is set where bends do not exist.
+    """
+    n, n_pairs = low.shape[1], pair(n_axes, 0)
+    q, d = np.zeros((n_contexts, 2, n)), np.zeros((n_contexts, n_axes, 2, n))
+    b = np.zeros((n_contexts, n_pairs, 2, n))
+    e0, e1, rate0, rate1 = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    gain0, gain1 = np.empty(n), np.empty(n)
+    for t in range(r.size):
+        x = context[t] if context.size > 0 else 0
+        if reset[t]:
+            for k in range(n_contexts):
+                copy(low[START], q[k, 0])
+                copy(high[START], q[k, 1])
+                for a in range(n_axes):
+                    fill_rows(d[k, a], 1.0 if axis[START] == a else 0.0)
+                for j in range(n_pairs):
+                    fill_rows(b[k, j], 0.0)
+        if r[t] != 0.0:
+            add_enclosed(r[t], q[x, 0], q[x, 1], value[0], value[1])
+            for a in range(n_axes):
+                add_enclosed(r[t], d[x, a, 0], d[x, a, 1], slope[0, a], slope[1, a])
+            for j in range(n_pairs):
+                add_enclosed(r[t], b[x, j, 0], b[x, j, 1], bend[0, j], bend[1, j])
+        role, aim = kind[t], target[t]
+        if role == HOLD:
+            continue
+        either = split and role == LEARN
+        errors(aim, q[x, 0], q[x, 1], either, e0, e1, kinked)
+        widest_rates(e0, e1, low, high, role, either, rate0, rate1)
+        for k in range(n_axes):
+            for j in range(k + 1):
+                up = (axis[role] == j, axis[role] == k)
+                down = (axis[NEGATIVE] == j, axis[NEGATIVE] == k)
+                bend_step(
+                    rate0, rate1, e0, e1, up, down, either, d[x, j, 0], d[x, j, 1], d[x, k, 0], d[x, k, 1],
+                    b[x, pair(k, j), 0], b[x, pair(k, j), 1],
+                )  # fmt: skip
+        for a in range(n_axes):
+            fill(gain0, 0.0)
+            fill(gain1, 0.0)
+            if axis[role] == a:
+                gains(e0, e1, role, either, accumulate, q[x, 0], q[x, 1], gain0, gain1)
+            if either and axis[NEGATIVE] == a:
+                gains(e0, e1, NEGATIVE, either, accumulate, q[x, 0], q[x, 1], gain0, gain1)
+            slope_step(rate0, rate1, gain0, gain1, d[x, a, 0], d[x, a, 1])
+        value_step(aim, low, high, either, accumulate, role, q[x, 0], q[x, 1])
+
+
+@njit(**LANES)
+def errors(aim, q0, q1, either, e0, e1, kinked):
+    """Enclose the prediction error (N,); where it may have either sign and that matters the box is kinked."""
+    for g in range(q0.size):
+        e0[g], e1[g] = aim - q1[g], aim - q0[g]
+        kinked[g] = kinked[g] or (either and e0[g] < 0.0 and e1[g] > 0.0)
+
+
+@njit(**LANES)
+def slope_prices(
+    kind, target, reset, context, n_contexts, rates, axis, n_axes, split, accumulate, r, price, slope
+):
+    """As `point_prices`, with slopes: adds to price (N,) and slope (D, N)."""
+    n = rates.shape[1]
+    q, d = np.zeros((n_contexts, n)), np.zeros((n_contexts, n_axes, n))
+    rate, gain, down = np.empty(n), np.empty(n), rates[NEGATIVE]
+    for t in range(r.size):
+        x = context[t] if context.size > 0 else 0
+        if reset[t]:
+            for k in range(n_contexts):
+                copy(rates[START], q[k])
+                for a in range(n_axes):
+                    fill(d[k, a], 1.0 if axis[START] == a else 0.0)
+        residual, role, aim = r[t], kind[t], target[t]
+        qx = q[x]
+        if residual != 0.0:
+            add_scaled(price, residual, qx)
+            for a in range(n_axes):
+                add_scaled(slope[a], residual, d[x, a])
+        if role == HOLD:
+            continue
+        either, up = split and role == LEARN, rates[role]
+        for g in range(n):
+            error = aim - qx[g]
+            rate[g] = down[g] if either and error < 0.0 else up[g]
+            gain[g] = -qx[g] if accumulate else error
+        for a in range(n_axes):
+            da, plus, minus = d[x, a], axis[role] == a, axis[NEGATIVE if either else role] == a
+            for g in range(n):
+                own = plus if aim - qx[g] >= 0.0 else minus
+                da[g] = (1.0 - rate[g]) * da[g] + (gain[g] if own else 0.0)
+        for g in range(n):
+            qx[g] = (1.0 - rate[g]) * qx[g] + aim if accumulate else qx[g] + rate[g] * gain[g]
