@@ -42,4 +42,4 @@ def test_solution_is_feasible_and_optimal_however_alike_the_paths(per_group, ali
     slope = gradient - matrix @ (out - start)
     best = np.array([slope[group == g].max() for g in range(n_groups)])
     reachable = np.maximum(best * low, best * high).sum()  # concavity: no feasible point gains more than this
-    assert reachable - slope @ out < 1e-5 * (1.0 + np.abs(gradient) @ out)
+    assert reachable - slope @ out < 1e-4 * (1.0 + np.abs(gradient) @ out)
