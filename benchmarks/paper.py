@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -59,8 +60,7 @@ def main() -> None:
         if f"{experiment.name}/{experiment.task}" in options.only:
             done[f"{experiment.name}/{experiment.task}"] = run(experiment, options)
             options.results.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"settings": settings, "experiments": done}, indent=1)
-            options.results.write_text(text + "\n")
+            options.results.write_text(_text({"settings": settings, "experiments": done}))
     print(f"{time.perf_counter() - began:.0f} s in all; results are in {options.results}")
 
 
@@ -123,6 +123,12 @@ def _line(start: str, method: str, result: Result) -> str:
         f"  {start:8}{method:18} n {result.n:5}  median KL {median:.5f}  "
         f"{1e3 * result.seconds / result.n:9.2f} ms"
     )
+
+
+def _text(results: dict[str, Any]) -> str:
+    """JSON with lists of numbers on one line each."""
+    text = json.dumps(results, indent=1)
+    return re.sub(r"\[([^][{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def _known(path: Path, settings: dict[str, Any]) -> dict[str, Any]:

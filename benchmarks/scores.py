@@ -49,7 +49,7 @@ def summary(result: Result, best: FloatArray) -> dict[str, Any]:
         "kl": quartiles(result.kl),
         "rate_error": quartiles(result.rate_error),
         "weight_error": quartiles(result.weight_error),
-        "ms": _number(1e3 * result.seconds / result.n),
+        "ms": None if np.isnan(result.seconds) else _number(1e3 * result.seconds / result.n),
         "tightness": tightness(result.bound - best[: result.n]),
     }
 
@@ -100,7 +100,7 @@ def wilson(successes: int, n: int) -> list[float]:
     share, z = successes / n, NORMAL_95
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return [share, centre - half, centre + half]
+    return [_number(part) for part in (share, centre - half, centre + half)]
 
 
 def _number(value: float) -> float:
