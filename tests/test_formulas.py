@@ -30,7 +30,6 @@ def data() -> xr.Dataset:
         word=("subject", np.array([""] + ["x", "y"] * 11 + ["x"]), level),
         same=("subject", np.full(N, "yes"), level),
         mood=("trial", rng.normal(size=10 * N), {"level": "trial"}),
-        pill=("trial", np.repeat(["a", "b"], 5 * N), {"level": "session"}),
     )
 
 
@@ -129,10 +128,12 @@ def test_a_bare_formula_holds_for_all_parameters_and_a_tilde_is_allowed():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 + gruop", r"uses 'gruop'.*Did you mean 'group'\? Covariates by subject: 'group', 'site'"),
-        ("1 + choice", "isn't a covariate of the subjects"),
-        ("1 + mood", "'mood', which varies by trial"),
-        ("1 + pill", "'pill', which varies by session"),
+        (
+            "1 + gruop",
+            r"uses 'gruop'.*Did you mean 'group'\? Covariates by subject or session: 'group', 'site'",
+        ),
+        ("1 + choice", "isn't a covariate of subjects or sessions"),
+        ("1 + mood", r"'mood', which varies by trial.*hr.Regressor\('mood'\)"),
         ("1 + hole", "'hole' is missing for 2 of 24 subjects: 's3', 's5'. Fill it in"),
         ("1 + word", "'word' is missing for 1 of 24 subjects: 's0'"),
         ("1 + same", "'same' is 'yes' for every subject"),
@@ -163,3 +164,119 @@ def test_formulas_of_parameters_that_do_not_exist_are_refused(data):
         design_matrices(MODEL, data, {"alpah": "1 + group"})
     with pytest.raises(TypeError, match="must be text"):
         design_matrices(MODEL, data, {"alpha": 1})  # type: ignore[dict-item]
+
+
+# Covariates by session: slopes that subjects have of their own
+
+
+@pytest.fixture(scope="module")
+def crossover() -> xr.Dataset:
+    """Six subjects, four sessions of five trials: drug in two of them, in alternating order; a dose in mg."""
+    n_sessions, n_trials = 4, 5
+    subject, session = np.divmod(np.repeat(np.arange(6 * n_sessions), n_trials), n_sessions)
+    drug = np.where((session + subject) % 2 == 1, "on", "off")
+    dose = np.array([0.0, 1.0, 2.0, 5.0])[session]
+    level = {"level": "subject"}
+    return xr.Dataset(
+        {
+            "choice": ("trial", np.zeros(subject.size, dtype=int)),
+            "group": ("subject", np.array(["a", "b"])[[0, 0, 0, 1, 1, 1]], level),
+            "age": ("subject", np.arange(6.0), level),
+            "drug": ("trial", drug, {"level": "session"}),
+            "dose": ("trial", dose, {"level": "session"}),
+        },
+        coords={
+            "subject": np.arange(6),
+            "arm": ["A", "B"],
+            "trial_subject": ("trial", subject),
+            "trial_session": ("trial", session),
+        },
+    )
+
+
+def test_a_covariate_by_session_makes_a_slope_of_the_subjects(crossover):
+    designs = design_matrices(MODEL, crossover, {"alpha": "1 + group * drug", "beta": "1 + drug"})
+    assert list(designs) == ["alpha", "beta", "alpha:drug[on]", "beta:drug[on]"]
+    assert designs["alpha"].slope is None
+    assert designs["alpha"].names == designs["alpha:drug[on]"].names == ("Intercept", "group[b]")
+    assert designs["alpha"].is_level == (True, False)
+    slope = designs["alpha:drug[on]"]
+    assert slope.slope.of == "alpha"
+    assert slope.is_level == (False, False)
+    first = crossover["drug"].values[::5]
+    np.testing.assert_array_equal(slope.slope.session_values, first == "on")
+    np.testing.assert_array_equal(designs["beta:drug[on]"].matrix, np.ones((6, 1)))
+
+
+def test_cells_cross_covariates_of_subjects_and_of_sessions(crossover):
+    designs = design_matrices(MODEL, crossover, {"alpha": "1 + group * drug"})
+    assert designs["beta"].cells == (
+        "group=a, drug=off", "group=a, drug=on", "group=b, drug=off", "group=b, drug=on",
+    )  # fmt: skip
+    slope = designs["alpha:drug[on]"]
+    np.testing.assert_array_equal(slope.slope.cell_values, [0, 1, 0, 1])
+    np.testing.assert_array_equal(slope.cell_matrix, [[1, 0], [1, 0], [1, 1], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    "text", ["1 + group * drug", "1 + group + drug", "1 + drug * age", "1 + drug + dose"]
+)
+def test_slopes_times_their_values_span_what_the_formula_spans(crossover, text):
+    rows = crossover.isel(trial=slice(None, None, 5))
+    owner = rows["trial_subject"].values
+    frame = pd.DataFrame({name: rows[name].values for name in ("drug", "dose")}).assign(
+        group=crossover["group"].values[owner], age=crossover["age"].values[owner]
+    )
+    theirs = np.asarray(reference(text, frame).common.design_matrix)
+    designs = design_matrices(MODEL, crossover, {"alpha": text})
+    ours = np.concatenate(
+        [
+            design.matrix[owner] * (1.0 if design.slope is None else design.slope.session_values[:, None])
+            for label, design in designs.items()
+            if label.startswith("alpha")
+        ],
+        axis=1,
+    )
+    assert np.linalg.matrix_rank(np.hstack([ours, theirs])) == np.linalg.matrix_rank(ours) == theirs.shape[1]
+
+
+def test_numbers_by_session_are_centred_over_sessions(crossover):
+    slope = design_matrices(MODEL, crossover, {"alpha": "1 + dose"})["alpha:dose"]
+    assert slope.centres == {"dose": pytest.approx(2.0)}
+    np.testing.assert_allclose(slope.slope.session_values[:4], [-2, -1, 0, 3])
+    np.testing.assert_allclose(slope.slope.cell_values, [0.0])
+
+
+def test_a_formula_without_a_reference_session_is_refused(crossover):
+    with pytest.raises(ValueError, match="no reference session.*write '1 \\+ drug'"):
+        design_matrices(MODEL, crossover, {"alpha": "0 + drug"})
+    with pytest.raises(ValueError, match="no intercept"):
+        design_matrices(MODEL, crossover, {"alpha": "0 + dose"})
+
+
+def test_a_covariate_that_is_missing_in_a_session_is_refused(crossover):
+    holes = crossover.copy()
+    holes["drug"] = crossover["drug"].where(crossover["trial_subject"] != 2, "").assign_attrs(level="session")
+    with pytest.raises(ValueError, match=r"'drug' is missing for 1 of 6 subjects \(in some session\): 2"):
+        design_matrices(MODEL, holes, {"alpha": "1 + drug"})
+
+
+# Groups with spreads of their own
+
+
+def test_groups_of_spreads_are_those_of_the_covariate(data):
+    designs = design_matrices(MODEL, data, {"alpha": "1 + age"}, spread_by="group")
+    for one in designs.values():
+        assert one.groups.names == ("old", "young")
+        assert one.cells == ("group=old", "group=young")
+        np.testing.assert_array_equal(one.groups.of_cell, [0, 1])
+        np.testing.assert_array_equal(one.groups.of_subject, np.arange(N) % 2)
+    plain = design_matrices(MODEL, data)["alpha"].groups
+    assert plain.names == ("all",)
+    assert not plain.of_subject.any()
+
+
+@pytest.mark.parametrize("name", ["age", "drug"])
+def test_spreads_by_numbers_or_sessions_are_refused(data, crossover, name):
+    with pytest.raises(ValueError, match=f"spread_by='{name}' must be a categorical covariate"):
+        design_matrices(MODEL, crossover if name == "drug" else data, spread_by=name)

@@ -46,9 +46,9 @@ def pm_models(layouts):
 
 def at(pm_model, layout, values):
     """A point of a model's value variables for values of its free variables."""
-    z = coordinates_of(layout, Point(*(value[None] for value in values)))
+    z = coordinates_of(layout, values.reshaped(0, (1,))).reshaped(1, ())
     names = [pm_model.rvs_to_values[pm_model[name]].name for name in FREE]
-    return {name: value[0] for name, value in zip(names, z, strict=True)}
+    return dict(zip(names, z, strict=False))
 
 
 def test_all_parametrizations_have_the_density_of_the_model_at_random_points(layouts, pm_models):
@@ -79,7 +79,7 @@ def test_the_change_of_variables_is_in_the_density(layouts, pm_models, name):
     def parameters(x):
         parts = np.split(x, np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
         z = Point(*(part.reshape(1, *shape) for part, shape in zip(parts, shapes, strict=True)))
-        return np.concatenate([np.ravel(value) for value in parameters_of(layout, z)])
+        return np.concatenate([np.ravel(value) for value in parameters_of(layout, z)[:3]])
 
     jacobian = np.stack(
         [(parameters(flat + h) - parameters(flat - h)) / 2e-5 for h in 1e-5 * np.eye(flat.size)]

@@ -14,7 +14,8 @@ import hierrl as hr
 from hierrl.fits import build_fit
 from hierrl.formulas import design_matrices
 from hierrl.kernels.problem import prepare
-from hierrl.prior import Prior, empirical
+from hierrl.prior import Prior, estimate
+from hierrl.prior.empirical import empirical_priors
 
 ONE = hr.Model(channels=(hr.Channel(rate=0.4, unchosen="decay"),))  # beta only
 TWO = hr.model("forgetting_q")
@@ -56,8 +57,7 @@ def test_a_weak_prior_has_a_number_for_every_coefficient_and_spread():
         assert (scale > 0).all()
         assert prior.log_sigma(label)[1] > 0
     mean, sd = prior.centre(designs)
-    assert mean.shape == (8, len(designs))
-    assert sd.shape == (len(designs),)
+    assert mean.shape == sd.shape == (8, len(designs))
 
 
 def test_slopes_are_centred_at_zero_and_follow_the_size_of_the_covariate(twenty):
@@ -272,13 +272,13 @@ def test_where_the_data_say_too_little_the_weak_prior_stays_and_a_note_says_why(
 
 
 def test_subjects_whose_weights_fail_are_left_out_and_named(twenty, monkeypatch):
-    whole = empirical.diagnose
+    whole = estimate.diagnose
 
     def failing(points, mean, sd):
         size, k_hat = whole(points, mean, sd)
         return size, np.where(np.arange(20) == 4, 1.5, k_hat)
 
-    monkeypatch.setattr(empirical, "diagnose", failing)
+    monkeypatch.setattr(estimate, "diagnose", failing)
     prior = hr.empirical_prior(TWO, twenty)
     assert prior.notes[0].startswith("Left out, as their importance weights failed")
     assert prior.notes[0].endswith("subjects 4.")
@@ -287,7 +287,7 @@ def test_subjects_whose_weights_fail_are_left_out_and_named(twenty, monkeypatch)
 
 def test_when_most_weights_fail_laplace_em_takes_over_and_says_so(twenty, monkeypatch):
     sampled = hr.empirical_prior(TWO, twenty)
-    monkeypatch.setattr(empirical, "diagnose", lambda points, mean, sd: (None, np.full(20, 2.0)))
+    monkeypatch.setattr(estimate, "diagnose", lambda points, mean, sd: (None, np.full(20, 2.0)))
     prior = hr.empirical_prior(TWO, twenty)
     assert "Laplace-EM" in prior.notes[0]
     assert sane(prior)
@@ -324,3 +324,93 @@ def test_known_populations_are_recovered_within_two_standard_errors():
             [abs(t.loc - true) < 2 * t.scale / 5 for t, true in zip(prior.terms, truth, strict=True)]
         )
     assert np.mean(inside, axis=0).min() > 0.85
+
+
+# Numbers of the user's own, groups with their own spreads
+
+
+def test_numbers_can_be_given_as_an_interval_on_the_natural_scale():
+    data = random_behaviour(4, 40, 2, graded=True)
+    prior = hr.weak_prior(hr.model("rw", bias=True), data).updated(
+        {
+            "alpha": {"Intercept": {"low": 0.1, "high": 0.7}, "log_sigma": {"low": 0.5, "high": 2.0}},
+            "beta": {"Intercept": {"low": 0.01, "high": 0.5}},
+            "bias": {"Intercept": {"low": -1.0, "high": 1.0}},
+        }
+    )
+    table = prior.table.set_index(["parameter", "role"])
+    for place, low, high in (
+        (("alpha", "mu"), 0.1, 0.7),
+        (("alpha", "log_sigma"), 0.5, 2.0),
+        (("beta", "mu"), 0.01, 0.5),
+        (("bias[B]", "mu"), -1.0, 1.0),
+    ):
+        row = table.loc[place]
+        assert (row["low"], row["high"], row["source"]) == (pytest.approx(low), pytest.approx(high), "user")
+    assert table.loc[("beta", "log_sigma"), "source"] == "weak"
+
+
+def test_a_parameter_per_arm_is_changed_for_all_arms_or_for_one(twenty):
+    prior = hr.weak_prior(hr.model("rw", per_arm=True), twenty)
+    arms = [f"alpha[{arm}]" for arm in twenty["arm"].values]
+    all_arms = prior.changed("alpha", "Intercept", loc=-1.0)
+    assert [all_arms.mu(label)[1].item() for label in arms] == [-1.0, -1.0]
+    one = prior.changed(arms[1], "Intercept", loc=-1.0)
+    assert [one.mu(label)[1].item() for label in arms] == [0.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"low": 0.5}, "takes loc= and scale=.*or low= and high="),
+        ({"low": 0.1, "high": 0.9, "scale": 1.0}, "takes loc= and scale="),
+        ({"mean": 0.0}, "takes loc= and scale="),
+        ({}, "takes loc= and scale="),
+        ({"low": 0.7, "high": 0.1}, "low < high where the number can be"),
+        ({"low": -0.1, "high": 0.5}, "whose natural scale is: median of the population"),
+    ],
+)
+def test_numbers_that_make_no_prior_are_refused(twenty, given, message):
+    with pytest.raises(ValueError, match=message):
+        hr.weak_prior(TWO, twenty).updated({"alpha": {"Intercept": given}})
+
+
+def test_groups_may_have_priors_of_their_own_for_their_spreads(twenty):
+    prior = hr.weak_prior(TWO, twenty, spread_by="group")
+    assert prior.groups == ("a", "b")
+    assert prior.log_sigma("alpha", "a") == prior.log_sigma("alpha", "b") == (0.0, 0.7)
+    both = prior.changed("alpha", "log_sigma", loc=-1.0)
+    assert [both.log_sigma("alpha", group)[0] for group in "ab"] == [-1.0, -1.0]
+    one = prior.changed("alpha", "log_sigma[b]", loc=-1.0)
+    assert [one.log_sigma("alpha", group)[0] for group in "ab"] == [0.0, -1.0]
+    assert Prior.from_json(one.to_json()) == one
+
+
+def test_spreads_of_groups_share_an_empirical_centre_and_keep_room_to_differ(twenty):
+    pooled = hr.empirical_prior(TWO, twenty)
+    prior = hr.empirical_prior(TWO, twenty, spread_by="group")
+    for label in prior.labels:
+        loc, scale = pooled.log_sigma(label)
+        for group in "ab":
+            assert prior.log_sigma(label, group)[0] == loc
+            assert prior.log_sigma(label, group)[1] == pytest.approx(np.hypot(scale, 0.35))
+    mean, sd = prior.centre(design_matrices(TWO, twenty, spread_by="group"))
+    assert mean.shape == sd.shape == (20, 2)
+
+
+def test_several_widths_are_those_of_one_estimate(twenty):
+    one, five = empirical_priors(TWO, twenty, widens=(1.0, 5.0))
+    assert five == hr.empirical_prior(TWO, twenty)
+    for narrow, wide in zip(one.terms, five.terms, strict=True):
+        assert narrow.loc == wide.loc
+        assert narrow.scale == pytest.approx(wide.scale / 5) or "capped" in wide.note
+
+
+def test_the_table_of_a_prior_is_a_dataset_too(twenty):
+    prior = hr.weak_prior(TWO, twenty, spread_by="group")
+    found = prior.to_dataset()
+    assert found["term"].values.tolist() == [
+        "alpha: Intercept", "alpha: log_sigma[a]", "alpha: log_sigma[b]",
+        "beta: Intercept", "beta: log_sigma[a]", "beta: log_sigma[b]",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found["scale"], prior.table["scale"])

@@ -17,7 +17,7 @@ from hierrl.compare.refit import Resources, refit_all
 from hierrl.compare.scores import chance_scores, trial_scores
 from hierrl.data import split
 from hierrl.fits import data_of, problem_of, settings_of
-from hierrl.formulas.design import EVERYBODY
+from hierrl.formulas.cells import EVERYBODY
 
 FloatArray = npt.NDArray[np.float64]
 Fits = Mapping[str, xr.DataTree]

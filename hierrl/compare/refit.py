@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -119,10 +119,11 @@ def repeated_prior(
 ) -> Prior:
     """The same kind of prior: one that was made from the data is made anew, from the training part alone."""
     prior = Prior.from_json(settings["prior"])
-    formula = dict(prior.formula)
+    structure = {"formula": dict(prior.formula), "spread_by": prior.spread_by}
     if prior.kind == "weak":
-        return weak_prior(model_of(fit), train, formula=formula)
+        return replace(weak_prior(model_of(fit), train, **structure), lkj=prior.lkj)
     if prior.kind == "empirical":
         options = {name: prior.settings[name] for name in ("widen", "random_seed") if name in prior.settings}
-        return empirical_prior(model_of(fit), train, start=start, formula=formula, **options)
+        made = empirical_prior(model_of(fit), train, start=start, **structure, **options)
+        return replace(made, lkj=prior.lkj)
     return prior

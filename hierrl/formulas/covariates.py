@@ -1,11 +1,13 @@
-"""Covariates of the subjects as columns that a formula can use, and what stands against using one."""
+"""Covariates of subjects and sessions as columns that a formula can use, and what stands against using one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -15,22 +17,56 @@ from hierrl.data.table import listed, nearest
 BEHAVIOUR = ("choice", "reward", "scored", "gain", "loss", "forgone", "available", "context")
 
 
-def subject_frame(data: xr.Dataset, names: Iterable[str]) -> pd.DataFrame:
-    """The covariates `names`, one row per subject; text and flags as categories, numbers as they are."""
-    return pd.DataFrame({name: _column(data, name) for name in names}, index=data["subject"].values)
+@dataclass(frozen=True)
+class Covariates:
+    """Covariates in R rows: one for each subject, or one for each session if one of them varies by session."""
+
+    frame: pd.DataFrame
+    """(R, names): text and flags as categories, numbers as they are."""
+    owner: npt.NDArray[np.int64]
+    """(R,) subject of each row."""
+    by_session: frozenset[str]
+    """Names of those that vary within subjects."""
+
+    @property
+    def first(self) -> npt.NDArray[np.int64]:
+        """(S,) first row of each subject."""
+        return np.flatnonzero(np.append(True, self.owner[1:] != self.owner[:-1]))
 
 
-def _column(data: xr.Dataset, name: str) -> pd.Series | pd.Categorical:
-    _check_known(data, name)
+def covariate_rows(data: xr.Dataset, names: Iterable[str]) -> Covariates:
+    """The covariates `names` of a behaviour."""
+    names = list(names)
+    for name in names:
+        _check_known(data, name)
+    by_session = frozenset(name for name in names if data[name].dims == ("trial",))
+    if by_session:
+        first, owner = session_rows(data)
+    else:
+        first, owner = np.zeros(0, dtype=np.int64), np.arange(data.sizes["subject"])
+    columns = {name: _column(data, name, first if name in by_session else owner) for name in names}
+    return Covariates(pd.DataFrame(columns, index=np.arange(owner.size)), owner, by_session)
+
+
+def session_rows(data: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First trial (R,) of every session of every subject, and its subject (R,)."""
+    subject, session = data["trial_subject"].values, data["trial_session"].values
+    new_subject = np.append(True, subject[1:] != subject[:-1])
+    first = np.flatnonzero(new_subject | np.append(True, session[1:] != session[:-1]))
+    return first, np.cumsum(new_subject)[first] - 1
+
+
+def _column(data: xr.Dataset, name: str, rows: npt.NDArray[np.int64]) -> pd.Series | pd.Categorical:
     values = data[name].values
     text = values.dtype.kind in "UO"
     missing = values == "" if text else pd.isna(values)
     _check_complete(data, name, missing)
     if text or values.dtype.kind == "b":
-        column = pd.Categorical(values.astype(str), categories=_levels(data[name]), ordered=True)
+        levels = _levels(data[name])
+        column = pd.Categorical(values[rows].astype(str), categories=levels, ordered=True)
         distinct = list(column.categories)
     else:
-        column = pd.Series(values.astype(np.float64), index=data["subject"].values)
+        column = pd.Series(values[rows].astype(np.float64))
         distinct = list(np.unique(values))
     if len(distinct) == 1:
         raise ValueError(
@@ -48,28 +84,41 @@ def _levels(values: xr.DataArray) -> list[str]:
 
 
 def _check_known(data: xr.Dataset, name: str) -> None:
-    known = [str(key) for key in data.data_vars if data[key].dims == ("subject",)]
+    levels = {str(key): _level(data[key]) for key in data.data_vars if key not in BEHAVIOUR}
+    known = [key for key, level in levels.items() if level in ("subject", "session")]
     if name in known:
         return
-    exist = f"Covariates by subject: {listed(known)}." if known else "There are no covariates by subject."
-    if name in data and name not in BEHAVIOUR and "trial" in data[name].dims:
-        level = data[name].attrs.get("level", "trial")
+    exist = (
+        f"Covariates by subject or session: {listed(known)}."
+        if known
+        else "There are no covariates by subject or session."
+    )
+    if levels.get(name) == "trial":
         raise ValueError(
-            f"The formula uses the covariate {name!r}, which varies by {level}. So far, formulas describe "
-            "differences between subjects: use a covariate that is constant within subject, or fit each "
-            f"condition apart. {exist}"
+            f"The formula uses the covariate {name!r}, which varies by trial. Formulas describe differences "
+            "between subjects and between sessions; what varies by trial belongs into the model: "
+            f"hr.Regressor({name!r}), or a channel with context={name!r}. {exist}"
         )
     raise ValueError(
-        f"The formula uses {name!r}, which isn't a covariate of the subjects.{nearest(name, known)} {exist} "
-        "Columns become covariates with hr.behaviour(..., covariates=[...])."
+        f"The formula uses {name!r}, which isn't a covariate of subjects or sessions.{nearest(name, known)} "
+        f"{exist} Columns become covariates with hr.behaviour(..., covariates=[...])."
     )
 
 
+def _level(values: xr.DataArray) -> str:
+    if values.dims == ("subject",):
+        return "subject"
+    return str(values.attrs.get("level", "trial")) if values.dims == ("trial",) else "trial"
+
+
 def _check_complete(data: xr.Dataset, name: str, missing: np.ndarray) -> None:
-    if missing.any():
-        subjects = data["subject"].values[missing]
-        raise ValueError(
-            f"The covariate {name!r} is missing for {subjects.size} of {missing.size} subjects: "
-            f"{listed(subjects)}. Fill it in, leave these subjects out of the table, or leave the covariate "
-            "out of the formula."
-        )
+    if not missing.any():
+        return
+    everybody = data["subject"].values
+    by_subject = missing.size == everybody.size and data[name].dims == ("subject",)
+    subjects = everybody[missing] if by_subject else np.unique(data["trial_subject"].values[missing])
+    raise ValueError(
+        f"The covariate {name!r} is missing for {subjects.size} of {everybody.size} subjects"
+        f"{'' if by_subject else ' (in some session)'}: {listed(subjects)}. Fill it in, leave these subjects out "
+        "of the table, or leave the covariate out of the formula."
+    )

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.formulas.cells import levels_of, spelled
-from hierrl.formulas.design import EVERYBODY
+from hierrl.formulas.cells import EVERYBODY, levels_of, spelled
 from hierrl.plots.style import INK, colour_of, marker_of
 
 MOST_GROUPS = 12

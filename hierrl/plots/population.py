@@ -14,8 +14,7 @@ from scipy.stats import gaussian_kde
 
 from hierrl.contrast import interval_of, population_of
 from hierrl.fits import problem_of
-from hierrl.formulas.cells import levels_of
-from hierrl.formulas.design import EVERYBODY
+from hierrl.formulas.cells import EVERYBODY, levels_of
 from hierrl.models.model import Parameter
 from hierrl.plots.axes import name_with_unit, scale_of
 from hierrl.plots.estimates import chosen_labels, parameter_of

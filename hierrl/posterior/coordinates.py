@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hierrl.kernels.correlation import correlation_root
 from hierrl.kernels.informed import informed_coordinates, informed_map
 from hierrl.posterior.layout import Layout
 
@@ -19,44 +20,53 @@ class Point(NamedTuple):
     effects: FloatArray
     """(..., T)"""
     log_sigma: FloatArray
-    """(..., P)"""
+    """(..., P), or (..., P, G)"""
     eta: FloatArray
     """(..., S, P)"""
+    partial: FloatArray | None = None
+    """(..., K) partial correlations, mapped to (0, 1); their coordinates are logits. None without correlations."""
+
+    def reshaped(self, dims: int, shape: tuple[int, ...]) -> Point:
+        """With the first `dims` dims of all arrays in another shape."""
+        return Point(*(None if x is None else x.reshape(*shape, *x.shape[dims:]) for x in self))
 
 
 def parameters_of(layout: Layout, z: Point) -> Point:
     """Values of the free variables for coordinates (N, ...)."""
-    population, sizes = layout.population, layout.sizes
-    effects = population.effects_prior[0] + z.effects @ sizes.effects.T
+    population = layout.population
+    effects = population.effects_prior[0] + z.effects @ layout.sizes.effects.T
+    partial = None if z.partial is None else 1 / (1 + np.exp(-z.partial))
+    values = Point(effects, z.log_sigma, z.eta, partial)
     if layout.parametrization == "centered":
-        return Point(effects, z.log_sigma, z.eta)
+        return values
     mean = population.mean(effects)
-    if layout.parametrization == "noncentered":
-        return Point(effects, z.log_sigma, mean + np.exp(z.log_sigma)[:, None] * z.eta)
-    drawn = zip(np.ascontiguousarray(z.eta), mean, _precisions(z.log_sigma), strict=True)
-    eta = np.stack([informed_map(*each, *_rest(layout))[0] for each in drawn])
-    return Point(effects, z.log_sigma, eta)
+    if not layout.is_mapped:
+        return values._replace(eta=mean + population.sigma_of_subjects(z.log_sigma) * z.eta)
+    drawn = zip(np.ascontiguousarray(z.eta), mean, precisions_of(layout, values), strict=True)
+    return values._replace(eta=np.stack([informed_map(*each, *layout.sites)[0] for each in drawn]))
 
 
 def coordinates_of(layout: Layout, values: Point) -> Point:
     """Coordinates of values (N, ...) of the free variables: the inverse of `parameters_of`."""
-    population, sizes = layout.population, layout.sizes
-    effects = np.linalg.solve(sizes.effects, (values.effects - population.effects_prior[0]).T).T
+    population = layout.population
+    effects = np.linalg.solve(layout.sizes.effects, (values.effects - population.effects_prior[0]).T).T
+    partial = None if values.partial is None else np.log(values.partial) - np.log1p(-values.partial)
+    z = Point(effects, values.log_sigma, values.eta, partial)
     if layout.parametrization == "centered":
-        return Point(effects, values.log_sigma, values.eta)
+        return z
     mean = population.mean(values.effects)
-    if layout.parametrization == "noncentered":
-        return Point(effects, values.log_sigma, (values.eta - mean) / np.exp(values.log_sigma)[:, None])
-    given = zip(np.ascontiguousarray(values.eta), mean, _precisions(values.log_sigma), strict=True)
-    eta = np.stack([informed_coordinates(*each, *_rest(layout)) for each in given])
-    return Point(effects, values.log_sigma, eta)
+    if not layout.is_mapped:
+        return z._replace(eta=(values.eta - mean) / population.sigma_of_subjects(values.log_sigma))
+    given = zip(np.ascontiguousarray(values.eta), mean, precisions_of(layout, values), strict=True)
+    return z._replace(eta=np.stack([informed_coordinates(*each, *layout.sites) for each in given]))
 
 
-def _precisions(log_sigma: FloatArray) -> FloatArray:
-    """(N, 1, P, P): one group of subjects."""
-    return (np.exp(-2.0 * log_sigma)[:, :, None] * np.eye(log_sigma.shape[1]))[:, None]
-
-
-def _rest(layout: Layout) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
-    """Group, curvature and pull of every subject."""
-    return np.zeros(layout.problem.n_subjects, dtype=np.int64), layout.curvature, layout.pull
+def precisions_of(layout: Layout, values: Point) -> FloatArray:
+    """Precision matrices (N, G, P, P) of the population in each group."""
+    inverse = np.exp(-values.log_sigma)
+    inverse = np.swapaxes(inverse, 1, 2) if layout.population.prior.groups else inverse[:, None]
+    scale = inverse[..., :, None] * inverse[..., None, :]
+    if values.partial is None:
+        return scale * np.eye(inverse.shape[-1])
+    roots = np.stack([correlation_root(2 * one - 1) for one in values.partial])
+    return scale * (np.swapaxes(roots, 1, 2) @ roots)[:, None]

@@ -123,11 +123,15 @@ def warn_if_not_converged(diagnosis: Diagnosis) -> None:
 def _of_population(population: xr.Dataset) -> Mixing:
     """Mixing of all coefficients and spreads that exist."""
     columns, names = [], []
-    for name in ("mu", "sigma"):
+    for name in ("mu", "sigma", "correlation"):
+        if name not in population:
+            continue
         values = population[name]
         stacked = values.stack(quantity=[dim for dim in values.dims if dim not in ("chain", "draw")])
         stacked = stacked.transpose("chain", "draw", "quantity")
         keep = ~np.isnan(stacked.values[0, 0])
+        if name == "correlation":
+            keep &= np.tri(population.sizes["parameter"], k=-1, dtype=bool).ravel()
         columns.append(stacked.values[:, :, keep])
         names += [f"{name} of {', '.join(map(str, label))}" for label in stacked["quantity"].values[keep]]
     return Mixing.of(np.concatenate(columns, axis=2), tuple(names))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,19 +15,29 @@ from hierrl.convex import fit_convex
 from hierrl.data import check_behaviour
 from hierrl.formulas import Formula, by_parameter, design_matrices
 from hierrl.importance import penalised_modes
+from hierrl.importance.gaussian import diagonal, positive_part
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.marginal import Sites, sites
 from hierrl.models.model import Model
 from hierrl.posterior.population import Population
-from hierrl.prior import Prior, empirical_prior
-from hierrl.prior.empirical import starts
+from hierrl.prior import Prior, empirical_prior, weak_prior
+from hierrl.prior.empirical import NO_SLOPES, starts
 
 FloatArray = npt.NDArray[np.float64]
+UserNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Numbers of a prior as `Prior.updated` takes them: label -> coefficient -> numbers."""
+
 Parametrization = Literal["auto", "informed", "noncentered", "centered"]
 
 PARAMETRIZATIONS = ("auto", "informed", "noncentered", "centered")
 FREE = ("effects", "log_sigma", "eta")
 """Names of the free variables."""
+
+PARTIAL = "partial"
+"""One more free variable where parameters are correlated."""
+
+LKJ_SHAPE = 2.0
+"""Of correlations on request: weakly in favour of small ones."""
 
 MOST_SUBJECTS = (0.05, 0.95)
 """Quantiles between which the information in subjects' trials is reported."""
@@ -39,7 +50,7 @@ class Sizes:
     effects: FloatArray
     """(T, T)"""
     log_sigma: FloatArray
-    """(P, P), diagonal."""
+    """(P, P), diagonal; with groups (P G, P G)."""
     subjects: FloatArray
     """(S, P, P), given the population."""
 
@@ -63,26 +74,51 @@ class Layout:
     prior_given: bool
     """Whether the caller gave the prior."""
 
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the free variables, in the order of `hierrl.posterior.coordinates.Point`."""
+        return (*FREE, PARTIAL) if self.population.is_correlated else FREE
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether subjects have the coordinates of `hierrl.kernels.informed`.
+
+        Without a site that map is the non-centred one, and it knows correlations.
+        """
+        return self.parametrization == "informed" or (
+            self.parametrization == "noncentered" and self.population.is_correlated
+        )
+
+    @property
+    def sites(self) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+        """Group (S,), curvature (S, P, P) and pull (S, P) of every subject for the map; zero without sites."""
+        group = self.population.groups.of_subject
+        if self.parametrization != "informed":
+            return group, np.zeros_like(self.curvature), np.zeros_like(self.pull)
+        return group, self.curvature, self.pull
+
     @cached_property
     def sizes(self) -> Sizes:
-        r"""How far the posterior probably extends, were all of it normal.
+        r"""How far the posterior probably extends, were all of it normal and nothing correlated.
 
         With a site of precision H a subject informs of the population through :math:`V = H^{-1} + \Sigma`.
         """
         population = self.population
-        sigma = np.exp(population.spread_prior[0])
-        precision = np.diag(sigma**-2)
+        log_sigma, scale = population.spread_prior
+        sigma = population.sigma_of_subjects(log_sigma)
+        precision = sigma[:, :, None] ** -2 * np.eye(sigma.shape[1])
         subject = np.linalg.inv(positive_part(self.curvature) + precision)
         inverse = precision - precision @ subject @ precision  # of V; H may be singular
-        loading = population.design[:, :, None] * np.eye(sigma.size)[population.owner]
+        loading = population.design[:, :, None] * np.eye(sigma.shape[1])[population.owner]
         information = np.einsum("sta,sab,sub->tu", loading, inverse, loading)
         information += np.diag(population.effects_prior[1] ** -2.0)
         # dV / d log sigma is 2 sigma^2, and a normal sample's information half the squared trace.
-        spread = (2.0 * sigma**4 * np.diagonal(inverse, axis1=1, axis2=2) ** 2).sum(axis=0)
-        spread += population.spread_prior[1] ** -2.0
+        of_subject = 2.0 * sigma**4 * np.diagonal(inverse, axis1=1, axis2=2) ** 2
+        belongs = np.eye(len(population.groups.names))[population.groups.of_subject]
+        spread = (of_subject.T @ belongs).reshape(scale.shape) + scale**-2.0
         return Sizes(
             effects=np.linalg.cholesky(np.linalg.inv(information)),
-            log_sigma=np.diag(spread**-0.5),
+            log_sigma=np.diag(spread.ravel() ** -0.5),
             subjects=np.linalg.cholesky(subject),
         )
 
@@ -94,6 +130,8 @@ class Layout:
             "prior": self.population.prior.to_json(),
             "prior_given": self.prior_given,
             "formula": dict(self.population.prior.formula),
+            "spread_by": self.population.prior.spread_by,
+            "correlated": self.population.is_correlated,
         }
 
 
@@ -101,9 +139,11 @@ def lay_out(
     model: Model,
     data: xr.Dataset,
     *,
-    prior: Prior | None = None,
+    prior: Prior | UserNumbers | None = None,
     start: xr.DataTree | None = None,
     formula: Formula = None,
+    spread_by: str | None = None,
+    correlated: bool = False,
     parametrization: Parametrization = "auto",
     random_seed: int = 0,
     progress: bool = False,
@@ -114,12 +154,25 @@ def lay_out(
     check_behaviour(data)
     if start is None:
         start = fit_convex(model, data, progress=progress)
-    given = prior
+    given = prior is not None
     if prior is None:
         prior = empirical_prior(
-            model, data, start=start, formula=formula, random_seed=random_seed, progress=progress
+            model,
+            data,
+            start=start,
+            formula=formula,
+            spread_by=spread_by,
+            random_seed=random_seed,
+            progress=progress,
         )
-    designs = design_matrices(model, data, _formula(model, prior, formula))
+    elif not isinstance(prior, Prior):
+        prior = weak_prior(model, data, formula=formula, spread_by=spread_by).updated(prior)
+    if correlated and prior.lkj is None:
+        prior = replace(prior, lkj=LKJ_SHAPE)
+    _check_structure(model, prior, formula, spread_by)
+    designs = design_matrices(model, data, dict(prior.formula), spread_by=prior.spread_by)
+    if any(design.slope for design in designs.values()):
+        raise ValueError(NO_SLOPES)
     _check_prior(prior, designs)
     problem = prepare(model, data, reward_scale=prior.reward_scale)
     population = Population(problem, designs, prior)
@@ -136,14 +189,14 @@ def lay_out(
         reason = f"{reason} {_on_sites(found)}"
     else:
         modes = penalised_modes(problem, mean, sd, start=eta)
-        centre, curvature = modes.eta, modes.precision - np.eye(sd.size) * sd**-2
+        centre, curvature = modes.eta, modes.precision - diagonal(sd**-2)
         pull = np.zeros_like(centre)
-    return Layout(problem, population, chosen, reason, centre, curvature, pull, given is not None)
+    return Layout(problem, population, chosen, reason, centre, curvature, pull, given)
 
 
 def _why_informed(curvature: FloatArray, sd: FloatArray) -> str:
     """Why 'auto' takes the informed coordinates, with how much subjects differ in what their trials say."""
-    variance = np.diagonal(np.linalg.inv(curvature + np.diag(sd**-2.0)), axis1=1, axis2=2)
+    variance = np.diagonal(np.linalg.inv(curvature + diagonal(sd**-2)), axis1=1, axis2=2)
     least, most = np.quantile(1 - variance / sd**2, MOST_SUBJECTS)
     return (
         "Chosen by 'auto': each subject's coordinates are standardised by what its own trials say. Of a parameter's "
@@ -162,14 +215,18 @@ def _on_sites(found: Sites) -> str:
     )
 
 
-def _formula(model: Model, prior: Prior, formula: Formula) -> Formula:
-    """The formula of the prior, which one given beside it must agree with."""
+def _check_structure(model: Model, prior: Prior, formula: Formula, spread_by: str | None) -> None:
+    """The formula of the prior, and its groups of spreads, are those given beside it, if there are any."""
     if formula is not None and by_parameter(model, formula) != dict(prior.formula):
         raise ValueError(
             f"formula= says {by_parameter(model, formula)}, the prior was made for {dict(prior.formula)}. Make the "
             "prior with the same formula, or leave formula= out."
         )
-    return dict(prior.formula)
+    if spread_by is not None and spread_by != prior.spread_by:
+        raise ValueError(
+            f"spread_by= says {spread_by!r}, the prior was made for {prior.spread_by!r}. Make the prior with the same "
+            "spread_by=, or leave it out."
+        )
 
 
 def _check_prior(prior: Prior, designs: Any) -> None:
@@ -179,15 +236,15 @@ def _check_prior(prior: Prior, designs: Any) -> None:
             f"The prior is for the parameters {', '.join(prior.labels)}; the model on these data has "
             f"{', '.join(designs)}. Make the prior with the same model and data with the same arms."
         )
+    groups = next(iter(designs.values())).groups.names
+    if prior.groups and prior.groups != groups:
+        raise ValueError(
+            f"The prior has spreads of the groups {', '.join(prior.groups)}; {prior.spread_by!r} of these data has "
+            f"{', '.join(groups)}. Make the prior with data that have the same groups."
+        )
     for label, design in designs.items():
         if prior.mu(label)[0] != design.names:
             raise ValueError(
                 f"The prior of {label!r} has the coefficients {', '.join(prior.mu(label)[0])}; its formula on these "
                 f"data gives {', '.join(design.names)}. Make the prior with data that have the same groups."
             )
-
-
-def positive_part(matrix: FloatArray) -> FloatArray:
-    """The positive semi-definite part of symmetric matrices (S, P, P)."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)

@@ -15,17 +15,20 @@ from hierrl.formulas import Formula
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.symbols import pack_tables
 from hierrl.models.model import Model
-from hierrl.posterior.layout import FREE, Layout, Parametrization, lay_out
-from hierrl.posterior.op import (
-    ChoiceProbability,
-    PopulationMean,
-    SubjectLogLik,
+from hierrl.posterior.layout import FREE, PARTIAL, Layout, Parametrization, UserNumbers, lay_out
+from hierrl.posterior.op import ChoiceProbability, CorrelationRoot, PopulationMean, SubjectLogLik
+from hierrl.posterior.transforms import (
+    CorrelatedInformed,
+    Informed,
+    NonCentered,
+    Whitened,
+    correlated_normal,
+    normal_in_coordinates,
 )
-from hierrl.posterior.transforms import Informed, NonCentered, Whitened, normal_in_coordinates
 from hierrl.prior import Prior
 
 LINKS = {"logit": 0, "log": 1, "identity": 2}
-TAKEN = (*FREE, "mu", "sigma", "choice")
+TAKEN = (*FREE, PARTIAL, "mu", "sigma", "correlation", "choice")
 """Names of variables that no parameter may have."""
 
 CHOICE_SIGNATURE = "(s,p),(o),(n),(n),(n),(c,m,n),(c,m,n),(m,a),(r,m,b),(c,d),(i),(f)->(n)"
@@ -35,9 +38,11 @@ def pymc_model(
     model: Model,
     data: xr.Dataset,
     *,
-    prior: Prior | None = None,
+    prior: Prior | UserNumbers | None = None,
     start: xr.DataTree | None = None,
     formula: Formula = None,
+    spread_by: str | None = None,
+    correlated: bool = False,
     parametrization: Parametrization = "auto",
     random_seed: int = 0,
 ) -> pm.Model:
@@ -52,12 +57,17 @@ def pymc_model(
         What each subject does.
     data : Dataset
         Behaviour from `behaviour`.
-    prior : Prior, optional
-        From `empirical_prior` or `weak_prior`; the empirical prior of the same formula if not given.
+    prior : Prior or mapping, optional
+        From `empirical_prior` or `weak_prior`; a mapping changes numbers of the weak prior, as `Prior.updated` does.
+        The empirical prior of the same formula if not given.
     start : DataTree, optional
         A point fit of the same data, which says where to look for each subject; `fit_convex` is run if not given.
     formula : str or mapping of str to str, optional
         Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
+    spread_by : str, optional
+        A categorical covariate of the subjects whose groups have spreads of their own; that of `prior` if not given.
+    correlated : bool
+        Let the parameters of a subject be correlated, with an LKJ prior of shape 2 (or that of `prior`).
     parametrization : {"auto", "informed", "noncentered", "centered"}
         Coordinates of the subjects. All give the same posterior; they differ in how well a sampler moves.
     random_seed : int
@@ -66,10 +76,11 @@ def pymc_model(
     Returns
     -------
     pymc.Model
-        Free variables ``effects`` (term), ``log_sigma`` (parameter) and ``eta`` (subject, parameter), all on the link
-        scale for the scaled signal. In raw reward units: each parameter of the model, dims (subject[, arm]);
-        ``mu`` (parameter, coefficient) and ``sigma`` (parameter) on the link scale. ``choice`` (trial) is observed;
-        its predictive draws are choices given the subject's own past. Everything else are data: values for
+        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``eta`` (subject, parameter), all on
+        the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
+        `correlated`. In raw reward units: each parameter of the model, dims (subject[, arm]); ``mu`` (parameter,
+        coefficient), ``sigma`` (parameter[, group]) and ``correlation`` on the link scale. ``choice`` (trial) is
+        observed; its predictive draws are choices given the subject's own past. Everything else are data: values for
         `pymc.set_data`, which needs no new compilation, come from `hierrl.posterior.trial_data`.
 
     Raises
@@ -92,6 +103,8 @@ def pymc_model(
             prior=prior,
             start=start,
             formula=formula,
+            spread_by=spread_by,
+            correlated=correlated,
             parametrization=parametrization,
             random_seed=random_seed,
         )
@@ -111,7 +124,11 @@ def write_model(layout: Layout) -> pm.Model:
         effects, log_sigma = _population_variables(layout)
         design = (_data("design", population.design), _data("design_parameter", population.owner))
         mean = PopulationMean()(effects, *design)
-        eta = _subjects(layout, mean, log_sigma)
+        eta = (
+            _correlated_subjects(layout, mean, log_sigma)
+            if population.is_correlated
+            else _subjects(layout, mean, log_sigma)
+        )
         theta = _natural(eta, problem.links)
         _report(layout, effects, log_sigma, theta)
         tables = pack_tables(problem.tables)._asdict()
@@ -146,6 +163,12 @@ def _coords(layout: Layout) -> dict[str, Any]:
         "parameter": list(population.labels),
         "coefficient": list(population.coefficients),
         "term": population.term_names,
+        **({"group": list(population.groups.names)} if population.prior.groups else {}),
+        **(
+            {"pair": population.pairs, "parameter_2": list(population.labels)}
+            if population.is_correlated
+            else {}
+        ),
     }
 
 
@@ -182,34 +205,71 @@ def _population_variables(layout: Layout) -> tuple[Any, Any]:
         dims=("term",),
     )
     loc, scale = population.spread_prior
-    centre, width = (
-        _data("log_sigma_loc", loc, ("parameter",)),
-        _data("log_sigma_scale", scale, ("parameter",)),
-    )
-    return effects, pm.Normal("log_sigma", centre, width, dims=("parameter",))
+    dims = population.spread_dims
+    centre, width = _data("log_sigma_loc", loc, dims), _data("log_sigma_scale", scale, dims)
+    return effects, pm.Normal("log_sigma", centre, width, dims=dims)
 
 
 def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     """Parameters (S, P) of the subjects on the link scale."""
-    sigma: Any = pt.exp(log_sigma)
-    sigma, dims = sigma[None], ("subject", "parameter")
+    sigma, group = _spreads(layout, log_sigma)
+    dims = ("subject", "parameter")
     if layout.parametrization != "informed":
         transform = {"transform": NonCentered()} if layout.parametrization == "noncentered" else {}
         return pm.Normal("eta", mean, sigma, dims=dims, initval=layout.centre, **transform)
-    n_subjects, n_parameters = layout.centre.shape
+    _, curvature, pull = layout.sites
     return normal_in_coordinates(
         "eta",
         mean,
         sigma,
-        _data("site_identity", np.eye(n_parameters)),
-        _data("site_group", np.zeros(n_subjects, dtype=np.int64)),
-        _data("site_curvature", layout.curvature),
-        _data("site_pull", layout.pull),
+        _data("site_identity", np.eye(pull.shape[1])),
+        _data("site_group", group),
+        _data("site_curvature", curvature),
+        _data("site_pull", pull),
         signature="(s,p),(g,p),(p,p),(s),(s,p,p),(s,p)->(s,p)",
         transform=Informed(),
         dims=dims,
         initval=layout.centre,
     )
+
+
+def _correlated_subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
+    """As `_subjects`, with correlated parameters."""
+    sigma, _ = _spreads(layout, log_sigma)
+    shapes = _data("partial_shapes", layout.population.partial_shapes)
+    partial = pm.Beta(PARTIAL, shapes, shapes, dims=("pair",))
+    root = CorrelationRoot()(2.0 * partial - 1.0)
+    _report_correlations(root)
+    # A row for every subject: densities need no groups then.
+    root = root[None] / (sigma + pt.zeros_like(mean))[:, None, :]
+    _, curvature, pull = layout.sites
+    return correlated_normal(
+        "eta",
+        mean,
+        root,
+        _data("site_group", np.arange(len(pull))),
+        _data("site_curvature", curvature),
+        _data("site_pull", pull),
+        signature="(s,p),(s,p,p),(s),(s,p,p),(s,p)->(s,p)",
+        transform=CorrelatedInformed() if layout.is_mapped else None,
+        dims=("subject", "parameter"),
+        initval=layout.centre,
+    )
+
+
+def _spreads(layout: Layout, log_sigma: Any) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Standard deviations (1 or S, P), and the row of each subject."""
+    sigma: Any = pt.exp(log_sigma)
+    of_subject = layout.population.groups.of_subject
+    if not layout.population.prior.groups:
+        return sigma[None], np.zeros_like(of_subject)
+    return sigma.T[_data("subject_group", of_subject)], np.arange(of_subject.size)
+
+
+def _report_correlations(root: Any) -> None:
+    inverse: Any = pt.linalg.inv(root)
+    dims = ("parameter", "parameter_2")
+    pm.Deterministic("correlation", pt.matmul(inverse, inverse.T), dims=dims)
 
 
 def _natural(eta: Any, links: tuple[str, ...]) -> Any:
@@ -242,7 +302,7 @@ def _report(layout: Layout, effects: Any, log_sigma: Any, theta: Any) -> None:
         pt.set_subtensor(empty[raw.row, raw.column], raw.factor * effects + raw.shift),
         dims=("parameter", "coefficient"),
     )
-    pm.Deterministic("sigma", raw.sigma_factor * sigma, dims="parameter")
+    pm.Deterministic("sigma", raw.sigma_factor * sigma, dims=layout.population.spread_dims)
 
 
 def _choice_logp(choice: Any, theta: Any, *arrays: Any) -> Any:

@@ -24,6 +24,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
+from hierrl.kernels.correlation import correlation_root, correlation_root_pullback
 from hierrl.kernels.informed import (
     informed_coordinates,
     informed_map,
@@ -226,6 +227,37 @@ class PopulationMeanPullback(ArraysOp):
 
     def infer_shape(self, node: Apply, shapes: Any) -> Any:
         return [shapes[2]]
+
+
+class CorrelationRoot(ArraysOp):
+    """Root (P, P) of the inverse of a correlation matrix from partial correlations (K,)."""
+
+    outputs = (pt.dmatrix,)
+
+    def function(self) -> Callable[..., Any]:
+        def root(partial):
+            return correlation_root(partial)
+
+        return root
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
+        return [CorrelationRootPullback()(inputs[0], cotangents[0])]
+
+
+class CorrelationRootPullback(ArraysOp):
+    """The gradient of `CorrelationRoot`: partial correlations (K,), cotangent of the root -> theirs."""
+
+    outputs = (pt.dvector,)
+    n_differentiable = 0
+
+    def function(self) -> Callable[..., Any]:
+        def pulled_back(partial, root_bar):
+            return correlation_root_pullback(partial, root_bar)
+
+        return pulled_back
+
+    def infer_shape(self, node: Apply, shapes: Any) -> Any:
+        return [shapes[0]]
 
 
 class LogMarginal(ArraysOp):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from hierrl.formulas import DesignMatrix
+from hierrl.formulas.design import Groups
+from hierrl.kernels.correlation import correlation_root, lkj_shapes
 from hierrl.kernels.problem import Problem
 from hierrl.prior import Prior
 
@@ -26,7 +27,8 @@ faster than Gauss-Hermite's: with sd 6 on the logit scale the error is 1e-9 and 
 class Population:
     """T effects (coefficients of all parameters, one after the other) and P spreads; see `Prior` for their priors.
 
-    Effects and spreads are on the link scale for the *scaled* signal; what is reported is for raw reward units.
+    With G groups that have spreads of their own, spreads are (P, G). Effects and spreads are on the link scale for
+    the *scaled* signal; what is reported is for raw reward units.
     """
 
     problem: Problem
@@ -70,11 +72,49 @@ class Population:
         pairs = [self.prior.mu(label)[1:] for label in self.labels]
         return np.concatenate([loc for loc, _ in pairs]), np.concatenate([scale for _, scale in pairs])
 
+    @property
+    def groups(self) -> Groups:
+        """Whose spreads differ."""
+        return next(iter(self.designs.values())).groups
+
     @cached_property
     def spread_prior(self) -> tuple[FloatArray, FloatArray]:
-        """Locs and scales (P,) of the log standard deviations."""
-        pairs = np.array([self.prior.log_sigma(label) for label in self.labels], dtype=np.float64)
-        return pairs[:, 0].copy(), pairs[:, 1].copy()
+        """Locs and scales of the log standard deviations: (P,), with groups (P, G)."""
+        groups = self.prior.groups
+        pairs = np.array(
+            [[self.prior.log_sigma(label, group) for group in groups or ("",)] for label in self.labels]
+        )
+        pairs = pairs if groups else pairs[:, 0]
+        return pairs[..., 0].copy(), pairs[..., 1].copy()
+
+    @property
+    def spread_dims(self) -> tuple[str, ...]:
+        """Dims of the spreads."""
+        return ("parameter", "group") if self.prior.groups else ("parameter",)
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether the parameters of a subject are correlated."""
+        return self.prior.lkj is not None and len(self.labels) > 1
+
+    @property
+    def pairs(self) -> list[str]:
+        """Names of the pairs of parameters, in the order of partial correlations."""
+        return [f"{one}, {other}" for i, one in enumerate(self.labels) for other in self.labels[:i]]
+
+    @property
+    def partial_shapes(self) -> FloatArray:
+        """Parameters (K,) of the beta distributions of the partial correlations, mapped to (0, 1)."""
+        return lkj_shapes(len(self.labels), self.prior.lkj or 1.0)
+
+    def sigma_of_subjects(self, log_sigma: FloatArray) -> FloatArray:
+        """Standard deviations (..., S, P) for log standard deviations (..., P) or (..., P, G)."""
+        sigma = np.exp(log_sigma)
+        if not self.prior.groups:
+            return np.broadcast_to(
+                sigma[..., None, :], (*sigma.shape[:-1], self.problem.n_subjects, sigma.shape[-1])
+            )
+        return np.swapaxes(sigma, -1, -2)[..., self.groups.of_subject, :]
 
     def mean(self, effects: FloatArray) -> FloatArray:
         """Population mean (..., S, P) of each subject for effects (..., T)."""
@@ -86,26 +126,35 @@ class Population:
         """How effects and spreads on the scaled signal become those in raw reward units."""
         return RawUnits.of(self)
 
-    def to_dataset(self, effects: FloatArray, log_sigma: FloatArray) -> xr.Dataset:
-        """The group ``population`` of a fit from draws of effects (chain, draw, T) and spreads (chain, draw, P)."""
+    def to_dataset(
+        self, effects: FloatArray, log_sigma: FloatArray, partial: FloatArray | None = None
+    ) -> xr.Dataset:
+        """The group ``population`` of a fit from draws, leading dims (chain, draw).
+
+        Of effects (T,), log standard deviations (P,) or (P, G), and partial correlations in (0, 1), (K,).
+        """
         median, mean = self._natural(effects, np.exp(log_sigma))
         draws = ("chain", "draw")
-        cells = next(iter(self.designs.values())).cells
-        return xr.Dataset(
-            {
-                "mu": ((*draws, "parameter", "coefficient"), self.raw.mu(effects), {"scale": "link"}),
-                "sigma": ((*draws, "parameter"), self.raw.sigma(log_sigma), {"scale": "link"}),
-                "mean": ((*draws, "parameter", "cell"), mean, {"scale": "natural"}),
-                "median": ((*draws, "parameter", "cell"), median, {"scale": "natural"}),
-            },
-            coords={
-                "chain": np.arange(effects.shape[0]),
-                "draw": np.arange(effects.shape[1]),
-                "parameter": np.array(self.labels, dtype=object),
-                "coefficient": np.array(self.coefficients, dtype=object),
-                "cell": np.array(cells, dtype=object),
-            },
-        )
+        variables = {
+            "mu": ((*draws, "parameter", "coefficient"), self.raw.mu(effects), {"scale": "link"}),
+            "sigma": ((*draws, *self.spread_dims), self.raw.sigma(log_sigma), {"scale": "link"}),
+            "mean": ((*draws, "parameter", "cell"), mean, {"scale": "natural"}),
+            "median": ((*draws, "parameter", "cell"), median, {"scale": "natural"}),
+        }
+        coords = {
+            "chain": np.arange(effects.shape[0]),
+            "draw": np.arange(effects.shape[1]),
+            "parameter": np.array(self.labels, dtype=object),
+            "coefficient": np.array(self.coefficients, dtype=object),
+            "cell": np.array(next(iter(self.designs.values())).cells, dtype=object),
+        }
+        if self.prior.groups:
+            coords["group"] = np.array(self.groups.names, dtype=object)
+        if partial is not None:
+            dims = (*draws, "parameter", "parameter_2")
+            variables["correlation"] = (dims, correlations(partial), {"scale": "link"})
+            coords["parameter_2"] = coords["parameter"]
+        return xr.Dataset(variables, coords=coords)
 
     def _natural(self, effects: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Population median and mean (chain, draw, P, cells) on the natural scale."""
@@ -113,9 +162,18 @@ class Population:
         for k, (design, link) in enumerate(zip(self.designs.values(), self.problem.links, strict=True)):
             centre = effects[..., self.owner == k] @ design.cell_matrix.T
             factor = self.problem.raw_factor()[k]
+            spread = sigma[..., k, self.groups.of_cell] if self.prior.groups else sigma[..., k, None]
             median.append(factor * _natural_scale(centre, link))
-            mean.append(factor * natural_mean(centre, sigma[..., k, None], link))
+            mean.append(factor * natural_mean(centre, spread, link))
         return np.stack(median, axis=-2), np.stack(mean, axis=-2)
+
+
+def correlations(partial: FloatArray) -> FloatArray:
+    """Correlation matrices (..., P, P) from partial correlations in (0, 1), (..., K)."""
+    flat = partial.reshape(-1, partial.shape[-1])
+    factors = [np.linalg.inv(correlation_root(2 * one - 1)) for one in flat]
+    found = np.stack([factor @ factor.T for factor in factors])
+    return found.reshape(*partial.shape[:-1], *found.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -136,7 +194,7 @@ class RawUnits:
     factor: FloatArray
     """(T,)"""
     sigma_factor: FloatArray
-    """(P,)"""
+    """(P,), with groups (P, 1)"""
 
     @classmethod
     def of(cls, population: Population) -> RawUnits:
@@ -152,7 +210,7 @@ class RawUnits:
             shape=(len(population.labels), len(population.coefficients)),
             shift=np.where((link == "log")[owner] & is_level, np.log(size)[owner], 0.0),
             factor=factor[owner],
-            sigma_factor=factor,
+            sigma_factor=factor[:, None] if population.prior.groups else factor,
         )
 
     def mu(self, effects: FloatArray) -> FloatArray:
@@ -162,7 +220,7 @@ class RawUnits:
         return table
 
     def sigma(self, log_sigma: FloatArray) -> FloatArray:
-        """Standard deviations (..., P) on the link scale."""
+        """Standard deviations (..., P) or (..., P, G) on the link scale."""
         return self.sigma_factor * np.exp(log_sigma)
 
 
@@ -197,8 +255,3 @@ def natural_mean(centre: npt.ArrayLike, sigma: npt.ArrayLike, link: str) -> Floa
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         total += weight * _natural_scale(centre + sigma * node, link)
     return total
-
-
-def summary_of(prior: Prior) -> dict[str, Any]:
-    """What a fit records of its prior."""
-    return {"kind": prior.kind, "formula": dict(prior.formula), "notes": list(prior.notes)}

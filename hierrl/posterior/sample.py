@@ -15,7 +15,7 @@ from hierrl.formulas import Formula
 from hierrl.kernels.problem import Problem
 from hierrl.models.model import Model
 from hierrl.posterior.diagnostics import Diagnosis, diagnose, warn_if_not_converged
-from hierrl.posterior.layout import Layout, Parametrization, lay_out
+from hierrl.posterior.layout import Layout, Parametrization, UserNumbers, lay_out
 from hierrl.posterior.model import write_model
 from hierrl.posterior.samplers import SAMPLERS, Draws, Run
 from hierrl.prior import Prior
@@ -32,9 +32,11 @@ def fit_posterior(
     model: Model,
     data: xr.Dataset,
     *,
-    prior: Prior | None = None,
+    prior: Prior | UserNumbers | None = None,
     start: xr.DataTree | None = None,
     formula: Formula = None,
+    spread_by: str | None = None,
+    correlated: bool = False,
     method: Literal["nuts"] = "nuts",
     parametrization: Parametrization = "auto",
     draws: int = 1000,
@@ -60,13 +62,18 @@ def fit_posterior(
         What each subject does.
     data : Dataset
         Behaviour from `behaviour`.
-    prior : Prior, optional
-        From `empirical_prior` or `weak_prior`. If not given, the empirical prior of the same formula is made from the
-        same data, and the fit's settings say so (``prior_given`` is False).
+    prior : Prior or mapping, optional
+        From `empirical_prior` or `weak_prior`; a mapping changes numbers of the weak prior, as `Prior.updated` does:
+        ``{"alpha": {"Intercept": {"low": 0.1, "high": 0.7}}}``. If not given, the empirical prior of the same formula
+        is made from the same data, and the fit's settings say so (``prior_given`` is False).
     start : DataTree, optional
         A point fit of the same subjects: where to look for each of them. `fit_convex` is run if not given.
     formula : str or mapping of str to str, optional
         Population means by covariates of the subjects, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
+    spread_by : str, optional
+        A categorical covariate of the subjects whose groups have spreads of their own; that of `prior` if not given.
+    correlated : bool
+        Let the parameters of a subject be correlated, with an LKJ prior of shape 2 (or that of `prior`).
     method : {"nuts"}
         No-U-turn sampler.
     parametrization : {"auto", "informed", "noncentered", "centered"}
@@ -90,9 +97,11 @@ def fit_posterior(
     -------
     DataTree
         ``posterior``: each parameter, dims (chain, draw, subject[, arm]), raw reward units. ``population``: ``mu``
-        (chain, draw, parameter, coefficient) and ``sigma`` (chain, draw, parameter) on the link scale; ``mean`` and
-        ``median`` (chain, draw, parameter, cell) on the natural scale. ``sample_stats``, ``fit_stats``,
-        ``observed_data``, ``constant_data``. Settings hold prior, parametrization, diagnostics in words.
+        (chain, draw, parameter, coefficient), ``sigma`` (chain, draw, parameter[, group]) and, if `correlated`,
+        ``correlation`` (chain, draw, parameter, parameter_2) on the link scale; ``mean`` and ``median`` (chain, draw,
+        parameter, cell) on the natural scale. ``prior`` (term): every number of the prior that was used, as
+        `Prior.table` shows it. ``sample_stats``, ``fit_stats``, ``observed_data``, ``constant_data``. Settings hold
+        prior, parametrization, diagnostics in words.
 
     Raises
     ------
@@ -120,6 +129,8 @@ def fit_posterior(
         prior=prior,
         start=start,
         formula=formula,
+        spread_by=spread_by,
+        correlated=correlated,
         parametrization=parametrization,
         random_seed=random_seed,
         progress=progress,
@@ -139,9 +150,10 @@ def fit_posterior(
         "seconds": {"prepare": prepared, **found.seconds},
         "notes": [note for note in (_on_prior(layout), found.note) if note],
     }
-    population = layout.population.to_dataset(found.values.effects, found.values.log_sigma)
+    values = found.values
+    population = layout.population.to_dataset(values.effects, values.log_sigma, values.partial)
     diverging = found.stats["diverging"].values
-    diagnosis = diagnose(population, found.values.eta, diverging, problem=layout.problem)
+    diagnosis = diagnose(population, values.eta, diverging, problem=layout.problem)
     fit = _build(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
     if found.note:
         warnings.warn(found.note, UserWarning, stacklevel=2)
@@ -161,7 +173,8 @@ def _build(
     """The fit that draws make."""
     problem, eta = layout.problem, found.values.eta
     theta = problem.from_link(eta)
-    groups = {"population": population, "sample_stats": found.stats}
+    prior = layout.population.prior.to_dataset()
+    groups = {"population": population, "prior": prior, "sample_stats": found.stats}
     if settings["log_likelihood"]:
         groups["log_likelihood"] = trial_log_likelihood(problem, theta)
     fit = build_fit(

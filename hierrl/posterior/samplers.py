@@ -17,12 +17,15 @@ import xarray as xr
 
 from hierrl.posterior.compiled import compile_model
 from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
-from hierrl.posterior.layout import FREE, Layout
+from hierrl.posterior.layout import Layout
 
 FloatArray = npt.NDArray[np.float64]
 
 OVERDISPERSION = 2.0
 """Posterior standard deviations, roughly, by which chains start from the middle: R-hat sees only what began apart."""
+
+PARTIAL_SIZE = 1.0
+"""Logit scale by which partial correlations start apart: between about -.75 and .75."""
 
 FEWEST_DRAWS = 50
 """An interrupted chain with fewer draws than this is dropped."""
@@ -80,21 +83,28 @@ def start_of_chain(layout: Layout, seed: Any) -> Point:
     rng = np.random.default_rng(seed)
     population, sizes = layout.population, layout.sizes
     effects = OVERDISPERSION * sizes.effects @ rng.standard_normal(len(population.terms))
-    log_sigma = OVERDISPERSION * sizes.log_sigma @ rng.standard_normal(len(population.labels))
+    spread_loc = population.spread_prior[0]
+    log_sigma = OVERDISPERSION * sizes.log_sigma @ rng.standard_normal(spread_loc.size)
     eta = OVERDISPERSION * np.einsum("spq,sq->sp", sizes.subjects, rng.standard_normal(layout.centre.shape))
+    partial = None
+    if population.is_correlated:
+        partial = 1 / (1 + np.exp(-PARTIAL_SIZE * rng.standard_normal(population.partial_shapes.size)))
     return Point(
-        population.effects_prior[0] + effects, population.spread_prior[0] + log_sigma, layout.centre + eta
+        population.effects_prior[0] + effects,
+        spread_loc + log_sigma.reshape(spread_loc.shape),
+        layout.centre + eta,
+        partial,
     )
 
 
 def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
     """Sample with nutpie; on Ctrl-C keep what there is."""
     started = perf_counter()
-    names = [pm_model.rvs_to_values[pm_model[name]].name for name in FREE]
+    names = [pm_model.rvs_to_values[pm_model[name]].name for name in layout.free]
 
     def start(seed: Any) -> dict[str, FloatArray]:
-        values = Point(*(value[None] for value in start_of_chain(layout, seed)))
-        return {name: z[0] for name, z in zip(names, coordinates_of(layout, values), strict=True)}
+        z = coordinates_of(layout, start_of_chain(layout, seed).reshaped(0, (1,))).reshaped(1, ())
+        return dict(zip(names, z, strict=False))
 
     compiled = compile_model(pm_model, start)
     ready = perf_counter()
@@ -114,17 +124,18 @@ def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
         )
     seconds = {"compile": ready - started, "sample": perf_counter() - ready}
     if not set(names) <= set(tree["posterior"].data_vars):
-        return _collect(tree, FREE, run, seconds)
+        return _collect(tree, layout.free, run, seconds)
     kept = _collect(tree, names, run, seconds)
-    flat = Point(*(z.reshape(-1, *z.shape[2:]) for z in kept.values))
-    values = (v.reshape(*kept.values.eta.shape[:2], *v.shape[1:]) for v in parameters_of(layout, flat))
-    return replace(kept, values=Point(*values))
+    leading = kept.values.eta.shape[:2]
+    flat = parameters_of(layout, kept.values.reshaped(2, (-1,)))
+    return replace(kept, values=flat.reshaped(1, leading))
 
 
 def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
     """Sample with PyMC's own NUTS."""
     started = perf_counter()
-    begin: list[Any] = [start_of_chain(layout, (run.random_seed, k))._asdict() for k in range(run.chains)]
+    starts = [start_of_chain(layout, (run.random_seed, k)) for k in range(run.chains)]
+    begin: list[Any] = [dict(zip(layout.free, start, strict=False)) for start in starts]
     with pm_model:
         tree = pm.sample(
             draws=run.draws,
@@ -138,7 +149,7 @@ def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
             progressbar=run.progress and is_watched(),
             compute_convergence_checks=False,
         )
-    return _collect(tree, FREE, run, {"compile": 0.0, "sample": perf_counter() - started})
+    return _collect(tree, layout.free, run, {"compile": 0.0, "sample": perf_counter() - started})
 
 
 SAMPLERS: dict[str, Callable[[pm.Model, Layout, Run], Draws]] = {
@@ -168,7 +179,7 @@ def _collect(tree: xr.DataTree, names: Sequence[str], run: Run, seconds: dict[st
     }
     coords = {"chain": np.arange(kept.sum()), "draw": np.arange(length)}
     note = "" if kept.all() and length == run.draws else _interrupted(run, int(kept.sum()), length)
-    whole = Point(*(np.ascontiguousarray(value[kept, :length]) for value in values))
+    whole = Point(*(np.ascontiguousarray(x[kept, :length]) for x in values if x is not None))
     return Draws(whole, xr.Dataset(variables, coords=coords), note, seconds)
 
 

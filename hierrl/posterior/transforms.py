@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pymc as pm
 import pytensor.tensor as pt
@@ -44,6 +45,52 @@ def normal_in_coordinates(
         dims=dims,
         initval=initval,
     )
+
+
+def correlated_normal(
+    name: str,
+    mean: Any,
+    root: Any,
+    *arrays: Any,
+    signature: str,
+    transform: Transform | None,
+    dims: tuple[str, ...],
+    initval: npt.ArrayLike | None = None,
+) -> Any:
+    """Correlated normal rows (S, P); `root` (S, P, P), W with :math:`W^\\top W` the precision of each.
+
+    Otherwise as `normal_in_coordinates`.
+    """
+    return pm.CustomDist(
+        name,
+        mean,
+        root,
+        *arrays,
+        logp=_correlated_logp,
+        dist=_correlated_dist,
+        signature=signature,
+        class_name="CorrelatedNormal",
+        dims=dims,
+        initval=initval,
+        **({"transform": transform} if transform else {}),
+    )
+
+
+def _correlated_logp(value: Any, mean: Any, root: Any, *_: Any) -> Any:
+    z = (root * (value - mean)[:, None, :]).sum(axis=2)
+    logs: Any = pt.log(pt.diagonal(root, axis1=1, axis2=2))
+    return logs.sum() - 0.5 * (z**2).sum() - 0.5 * np.log(2 * np.pi) * value.size
+
+
+def _correlated_dist(mean: Any, root: Any, *_: Any) -> Any:
+    z = pm.Normal.dist(pt.zeros_like(mean), 1.0)
+    nothing = (pt.zeros_like(root), pt.zeros_like(mean))
+    return InformedMap()(z, mean, _precision(root), pt.arange(mean.shape[0]), *nothing)[0]
+
+
+def _precision(root: Any) -> Any:
+    # A sum of products: PyTensor's matrix products take ten times longer to compile.
+    return (root[:, :, :, None] * root[:, :, None, :]).sum(axis=1)
 
 
 def _logp(value: Any, mean: Any, sigma: Any, *_: Any) -> Any:
@@ -105,8 +152,8 @@ class NonCentered(Transform):
 class Informed(Transform):
     """Coordinates that take the subjects' own trials into account: see `hierrl.kernels.informed`.
 
-    The variable's mean is (S, P), its standard deviation (1, P). Its arrays: identity matrix (P, P), group (S,) of each
-    subject (0), curvature (S, P, P) and pull (S, P) of the sites.
+    The variable's mean is (S, P), its standard deviation (1, P) or (S, P). Its arrays: identity matrix (P, P), group
+    (S,) of each subject (the row of the standard deviations), curvature (S, P, P) and pull (S, P) of the sites.
     """
 
     name = "informed"
@@ -125,3 +172,22 @@ class Informed(Transform):
 def _arguments(_: Any, mean: Any, sigma: Any, identity: Any, *sites: Any) -> tuple[Any, ...]:
     group, curvature, pull = sites[:3]
     return mean, identity * (sigma**-2.0)[:, :, None], group, curvature, pull
+
+
+class CorrelatedInformed(Informed):
+    """As `Informed`, for `correlated_normal`: its arrays are group (S,) (of the root's rows), curvature and pull."""
+
+    name = "informed"
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        return InformedCoordinates()(value, *_correlated_arguments(*inputs))
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return InformedMap()(value, *_correlated_arguments(*inputs))[0]
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return InformedMap()(value, *_correlated_arguments(*inputs))[1].sum()
+
+
+def _correlated_arguments(_: Any, mean: Any, root: Any, *sites: Any) -> tuple[Any, ...]:
+    return mean, _precision(root), *sites[:3]

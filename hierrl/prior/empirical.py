@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +12,15 @@ import xarray as xr
 from hierrl.data.table import listed
 from hierrl.fits import model_of, theta_of
 from hierrl.formulas import Formula, design_matrices
-from hierrl.importance import Modes, penalised_modes
-from hierrl.importance.pareto import GOOD_K
 from hierrl.kernels.problem import Problem, prepare
-from hierrl.marginal import diagnose, importance_points
 from hierrl.models.model import Model
-from hierrl.prior.population import Layout, laplace_em, maximise_marginal
+from hierrl.prior.estimate import Estimate, estimate_population
+from hierrl.prior.population import Layout
 from hierrl.prior.terms import LOG_SIGMA, Prior, PriorTerm
 from hierrl.prior.weak import weak_prior
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-N_POINTS, N_POINTS_MANY, MANY_PARAMETERS = 256, 1024, 5
-"""Points per subject, and for models with many parameters. From seed to seed the optimum then moves by up to
-0.03 (2 parameters), 0.1 (4) and 0.1 (6) standard errors on 79 real subjects, which is nothing beside `widen`."""
-
-MAX_ROUNDS, STILL, NO_GAIN = 10, 0.25, 0.5
-"""Points are drawn anew at the optimum, at least once, until it moves by fewer standard errors than `STILL`
-or the log-posterior gains less than `NO_GAIN` nats (with many parameters, points' chance keeps moving it)."""
 
 FLATTEST = 0.7
 """A standard error above this share of the weak prior's scale (which it includes): the data say less than
@@ -41,26 +32,14 @@ WIDEST = 2.0
 FEWEST_SUBJECTS = 3
 
 ROOM = 0.5
-"""Weak scales of a group's mean that are its own where groups share a centre."""
+"""Weak scales of a group's mean or spread that are its own where groups share a centre."""
+
+SHARED = "one centre for all groups; the scale leaves their differences a weak prior"
+
+NO_SLOPES = "Covariates that vary by session can't be used in a formula yet: fit each condition apart."
 
 # Where a point fit may sit at a bound, which has no place on the link scale.
 LOGIT_LIMIT, WEIGHT_SHARE = 6.0, 1e-3
-
-NARROWEST_START, WIDEST_START = 0.3, 2.0
-"""For population standard deviations at the start of the search."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The most probable population under the weak prior, and how sure that is."""
-
-    phi: FloatArray
-    """(D,): see `hierrl.prior.population`."""
-    covariance: FloatArray
-    """(D, D)"""
-    used: BoolArray
-    """(S,): subjects that took part."""
-    notes: tuple[str, ...]
 
 
 def empirical_prior(
@@ -69,6 +48,7 @@ def empirical_prior(
     *,
     start: xr.DataTree | None = None,
     formula: Formula = None,
+    spread_by: str | None = None,
     widen: float = 5.0,
     random_seed: int = 0,
     progress: bool = False,
@@ -90,7 +70,8 @@ def empirical_prior(
     A weak prior stays in place (and a note says why) for slopes and contrasts of a formula, always, and for
     numbers about which the data say too little: a standard error above 0.7 of the weak prior's scale, or
     fewer than three subjects. No scale is more than twice the weak prior's. Without an intercept (``"0 +
-    group"``) all groups get the same centre, and scales that leave their differences a weak prior.
+    group"``) all groups get the same centre, and scales that leave their differences a weak prior; so do the
+    spreads of groups that have their own (`spread_by`).
 
     Parameters
     ----------
@@ -101,6 +82,8 @@ def empirical_prior(
         A fit of the same subjects, such as that of `fit_convex`: where the search starts.
     formula : str or mapping of str to str, optional
         Parameter name -> right-hand side (``{"alpha": "1 + age_group"}``); a bare string holds for all.
+    spread_by : str, optional
+        A categorical covariate of the subjects whose groups have spreads of their own.
     widen : float
         Standard errors in a scale of the prior, above 0.
     random_seed : int
@@ -129,21 +112,56 @@ def empirical_prior(
     >>> prior.labels
     ('alpha', 'beta', 'bias[1]')
     """
-    if not widen > 0:
-        raise ValueError(f"widen= must be a positive number of standard errors; found {widen!r}.")
-    weak = weak_prior(model, data, formula=formula)
+    return empirical_priors(
+        model,
+        data,
+        start=start,
+        formula=formula,
+        spread_by=spread_by,
+        widens=(widen,),
+        random_seed=random_seed,
+        progress=progress,
+    )[0]
+
+
+def empirical_priors(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    start: xr.DataTree | None = None,
+    formula: Formula = None,
+    spread_by: str | None = None,
+    widens: Sequence[float],
+    random_seed: int = 0,
+    progress: bool = False,
+) -> list[Prior]:
+    """As `empirical_prior`, one for each of several widths: the population is estimated once."""
+    if wrong := [widen for widen in widens if not widen > 0]:
+        raise ValueError(f"widen= must be a positive number of standard errors; found {wrong[0]!r}.")
+    weak = weak_prior(model, data, formula=formula, spread_by=spread_by)
+    # Groups share a centre, so that of their spreads is estimated as if they had one.
+    pooled = weak_prior(model, data, formula=formula) if spread_by else weak
     problem = prepare(model, data)
-    layout = Layout.of(design_matrices(model, data, formula), weak)
+    designs = design_matrices(model, data, formula)
+    if any(design.slope for design in designs.values()):
+        raise ValueError(NO_SLOPES)
+    layout = Layout.of(designs, pooled)
     begin = None if start is None else starts(problem, start)
-    settings = {"widen": float(widen), "random_seed": int(random_seed)}
+    settings = [{"widen": float(widen), "random_seed": int(random_seed)} for widen in widens]
     if problem.n_subjects < FEWEST_SUBJECTS:
         note = (
             f"Fewer than {FEWEST_SUBJECTS} subjects make no population to estimate: this is the weak prior."
         )
-        return replace(weak, kind="empirical", notes=(note,), settings=settings)
+        return [replace(weak, kind="empirical", notes=(note,), settings=one) for one in settings]
     estimate = estimate_population(problem, layout, begin, random_seed=random_seed, progress=progress)
-    terms, notes = _terms(weak, layout, estimate, widen)
-    return replace(weak, kind="empirical", terms=terms, notes=(*estimate.notes, *notes), settings=settings)
+    made = []
+    for one in settings:
+        terms, notes = _terms(pooled, layout, estimate, one["widen"])
+        terms = _by_group(terms, weak) if spread_by else terms
+        made.append(
+            replace(weak, kind="empirical", terms=terms, notes=(*estimate.notes, *notes), settings=one)
+        )
+    return made
 
 
 def starts(problem: Problem, fit: xr.DataTree) -> FloatArray:
@@ -166,80 +184,6 @@ def starts(problem: Problem, fit: xr.DataTree) -> FloatArray:
         elif link == "log":
             eta[:, k] = np.maximum(eta[:, k], np.log(WEIGHT_SHARE * problem.upper[k]))
     return eta
-
-
-def estimate_population(
-    problem: Problem,
-    layout: Layout,
-    start: FloatArray | None,
-    *,
-    random_seed: int = 0,
-    n_points: int | None = None,
-    progress: bool = False,
-) -> Estimate:
-    """Maximise the marginal likelihood, drawing points anew until the optimum stays where they were drawn."""
-    n_points = n_points or (N_POINTS if problem.n_parameters < MANY_PARAMETERS else N_POINTS_MANY)
-    phi, eta = _begin(layout, start)
-    phi, modes = laplace_em(problem, layout, phi, eta)
-    everybody = np.ones(problem.n_subjects, dtype=bool)
-    rough = (phi, _laplace_covariance(layout, modes, phi), everybody)
-    last, before = everybody, -np.inf
-    for round_ in range(MAX_ROUNDS):
-        mean, sd = layout.population(phi)
-        modes = penalised_modes(problem, mean, sd, start=modes.eta)
-        points = importance_points(
-            problem,
-            mean,
-            sd,
-            n_points=n_points,
-            modes=modes,
-            random_seed=random_seed + 2 * round_,
-            progress=progress,
-        )
-        used = diagnose(points, mean, sd)[1] <= GOOD_K
-        if used.mean() <= 0.5:
-            note = (
-                f"Importance sampling failed for {(~used).sum()} of {used.size} subjects (many parameters): "
-                "the population was estimated by Laplace-EM, which is biased toward small spreads where "
-                "subjects are uninformative."
-            )
-            return Estimate(*rough, (note,))
-        new, covariance, now = maximise_marginal(points, layout, phi, used)
-        moved = np.abs(new - phi) / np.sqrt(np.diag(covariance))
-        gain = now - before if np.array_equal(used, last) else np.inf
-        phi, before, last = new, now, used
-        if round_ > 0 and (moved.max() < STILL or gain < NO_GAIN):
-            break
-    return Estimate(phi, covariance, used, _left_out(problem, used))
-
-
-def _begin(layout: Layout, start: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-    """A first population, from point fits (S, P) on the link scale if there are any."""
-    phi = layout.loc.copy()
-    if start is None:
-        return phi, layout.population(phi)[0]
-    for k, (label, where) in enumerate(layout.slices.items()):
-        design = layout.designs[label]
-        phi[where] = np.linalg.lstsq(design.matrix, start[:, k])[0]
-        spread = (start[:, k] - design.mean(phi[where])).std()
-        phi[phi.size - layout.n_parameters + k] = np.log(np.clip(spread, NARROWEST_START, WIDEST_START))
-    return phi, start
-
-
-def _laplace_covariance(layout: Layout, modes: Modes, phi: FloatArray) -> FloatArray:
-    """Covariance (D, D) from the subjects' scores, each subject taken for normal around the mode."""
-    mean, sd = layout.population(phi)
-    z = (modes.eta - mean) / sd
-    spread = z**2 + np.diagonal(modes.covariance, axis1=1, axis2=2) / sd**2 - 1
-    score = np.einsum("sad,sa->sd", layout.jacobian(), np.concatenate([z / sd, spread], axis=1))
-    return np.linalg.inv(score.T @ score + np.diag(layout.scale**-2))
-
-
-def _left_out(problem: Problem, used: BoolArray) -> tuple[str, ...]:
-    if used.all():
-        return ()
-    names = listed(problem.subjects[~used])
-    return (f"Left out, as their importance weights failed (Pareto k above {GOOD_K}): subjects {names}.",)
 
 
 def _terms(
@@ -296,6 +240,22 @@ def _with_common_level(terms: list[PriorTerm], weak: Prior, layout: Layout) -> l
         centre = float(np.average([terms[k].loc for k in known], weights=precision))
         for k in levels:
             room = float(np.hypot(max(terms[i].scale for i in known), ROOM * weak.terms[k].scale))
-            note = "one centre for all groups; the scale leaves their differences a weak prior"
-            done[k] = replace(terms[k], loc=centre, scale=room, source="empirical", note=note)
+            done[k] = replace(terms[k], loc=centre, scale=room, source="empirical", note=SHARED)
     return done
+
+
+def _by_group(terms: tuple[PriorTerm, ...], weak: Prior) -> tuple[PriorTerm, ...]:
+    """Terms with a spread for each group: one centre for all, and room for differences."""
+    done: list[PriorTerm] = []
+    for term in terms:
+        if term.role != LOG_SIGMA:
+            done.append(term)
+            continue
+        of_groups = [t for t in weak.terms if (t.parameter, t.role) == (term.parameter, LOG_SIGMA)]
+        if term.source == "empirical":
+            room = float(np.hypot(term.scale, ROOM * of_groups[0].scale))
+            of_groups = [
+                replace(t, loc=term.loc, scale=room, source="empirical", note=SHARED) for t in of_groups
+            ]
+        done += of_groups
+    return tuple(done)

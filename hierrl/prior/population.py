@@ -49,6 +49,11 @@ class Layout:
     @classmethod
     def of(cls, designs: Mapping[str, DesignMatrix], weak: Prior) -> Layout:
         """The layout of a weak prior."""
+        if weak.groups or weak.lkj is not None:
+            raise ValueError(
+                "Groups with spreads of their own (spread_by=) and correlated parameters are for method='nuts': "
+                "importance points are made for one spread and independent parameters."
+            )
         coefficients = [weak.mu(label)[1:] for label in designs]
         spreads = np.array([weak.log_sigma(label) for label in designs])
         loc = np.concatenate([*(loc for loc, _ in coefficients), spreads[:, 0]])

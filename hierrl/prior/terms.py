@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from hierrl.formulas import DesignMatrix
 
@@ -22,6 +23,10 @@ MU, LOG_SIGMA = "mu", "log_sigma"
 NORMAL_95 = 1.959964
 """Half the width of a central 95 % interval of the standard normal."""
 
+ENDS = ("low", "high")
+NUMBERS = ("loc", "scale", *ENDS)
+"""What a user may say of a number of the prior: the columns of `Prior.table`."""
+
 
 @dataclass(frozen=True)
 class PriorTerm:
@@ -32,7 +37,8 @@ class PriorTerm:
     role: Literal["mu", "log_sigma"]
     """A coefficient of the population mean, or the logarithm of the population's standard deviation."""
     coefficient: str
-    """Name of the coefficient (``Intercept``, ``age_group[old]``); empty for ``log_sigma``."""
+    """Name of the coefficient (``Intercept``, ``age_group[old]``); for ``log_sigma`` the group that it is the
+    spread of, empty if all subjects share one."""
     loc: float
     scale: float
     link: Literal["logit", "log", "identity"]
@@ -43,6 +49,13 @@ class PriorTerm:
     source: Source
     note: str = ""
     """Why the number is what it is, where that isn't plain."""
+
+    @property
+    def name(self) -> str:
+        """What `Prior.changed` calls the number: the coefficient, ``log_sigma`` or ``log_sigma[<group>]``."""
+        if self.role == MU:
+            return self.coefficient
+        return f"{self.role}[{self.coefficient}]" if self.coefficient else self.role
 
     @property
     def meaning(self) -> str:
@@ -62,6 +75,30 @@ class PriorTerm:
             return float(np.exp(value))
         return float(1 / (1 + np.exp(-value)) if self.link == "logit" else factor * np.exp(value))
 
+    def on_link(self, value: float, reward_scale: float) -> float:
+        """The inverse of `natural`; NaN or infinite where there is no such value."""
+        factor = reward_scale**self.unit
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.link == "identity":
+                return float(np.log(value / factor) if self.role == LOG_SIGMA else value / factor)
+            if self.role == LOG_SIGMA or not self.is_level:
+                return float(np.log(value))
+            return float(np.log(value) - np.log1p(-value) if self.link == "logit" else np.log(value / factor))
+
+    def changed(self, given: Mapping[str, float], reward_scale: float) -> PriorTerm:
+        """The term with the user's numbers: ``loc``, ``scale``, or both of ``low`` and ``high``."""
+        low, high = (self.on_link(given[end], reward_scale) if end in given else None for end in ENDS)
+        numbers = {name: float(given[name]) for name in ("loc", "scale") if name in given}
+        if low is not None and high is not None:
+            numbers = {"loc": (low + high) / 2, "scale": (high - low) / (2 * NORMAL_95)}
+        new = replace(self, **numbers, source="user", note="")
+        if not (np.isfinite(new.loc) and np.isfinite(new.scale) and new.scale > 0):
+            raise ValueError(
+                f"A prior needs a finite loc and a positive scale, or low < high where the number can be; found "
+                f"{dict(given)} for {self.name} of {self.parameter!r}, whose natural scale is: {self.meaning}."
+            )
+        return new
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -73,7 +110,11 @@ class Prior:
     .. math:: \theta_s \sim N(x_s^\top \Gamma, \sigma^2), \quad
               \Gamma_k \sim N(m_k, c_k^2), \quad \log \sigma \sim N(l, d^2).
 
-    Make one with `empirical_prior` or `weak_prior`, change numbers with `changed`, look at it with `table`.
+    With `spread_by` each group has a :math:`\sigma` of its own; with `lkj` the parameters of a subject are
+    correlated, and their correlation matrix has an LKJ prior.
+
+    Make one with `empirical_prior` or `weak_prior`, change numbers with `changed` or `updated`, look at it with
+    `table`.
 
     Examples
     --------
@@ -95,11 +136,22 @@ class Prior:
     """Sentences on how the prior came about."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Arguments it was made with."""
+    spread_by: str | None = None
+    """The covariate whose groups have spreads of their own."""
+    lkj: float | None = None
+    """Shape of the LKJ prior of the correlations between parameters (1 = uniform, larger = nearer to 0);
+    None = no correlations."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the scalar parameters, in the order of the model."""
         return tuple(dict.fromkeys(term.parameter for term in self.terms))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups with spreads of their own; empty if all subjects share one."""
+        names = (term.coefficient for term in self.terms if term.role == LOG_SIGMA and term.coefficient)
+        return tuple(dict.fromkeys(names))
 
     def mu(self, label: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
         """Names (K,), locs (K,) and scales (K,) of a parameter's coefficients."""
@@ -107,48 +159,64 @@ class Prior:
         names = tuple(term.coefficient for term in found)
         return names, np.array([term.loc for term in found]), np.array([term.scale for term in found])
 
-    def log_sigma(self, label: str) -> tuple[float, float]:
-        """Loc and scale of the logarithm of a parameter's population standard deviation."""
-        found = next(term for term in self._of(label) if term.role == LOG_SIGMA)
+    def log_sigma(self, label: str, group: str = "") -> tuple[float, float]:
+        """Loc and scale of the logarithm of a parameter's population standard deviation (in a group)."""
+        found = next(t for t in self._of(label) if t.role == LOG_SIGMA and t.coefficient == group)
         return found.loc, found.scale
 
     def centre(self, designs: Mapping[str, DesignMatrix]) -> tuple[FloatArray, FloatArray]:
-        """Population mean (S, P) of each subject and standard deviation (P,) at the prior's centre."""
+        """Population mean and standard deviation (S, P) of each subject at the prior's centre."""
         mean = [design.mean(self.mu(label)[1]) for label, design in designs.items()]
-        sd = [np.exp(self.log_sigma(label)[0]) for label in designs]
-        return np.stack(mean, axis=1), np.array(sd)
+        groups = self.groups or ("",)
+        sd = [np.exp([self.log_sigma(label, group)[0] for group in groups]) for label in designs]
+        of_subject = next(iter(designs.values())).groups.of_subject
+        return np.stack(mean, axis=1), np.stack(sd, axis=1)[of_subject]
 
     def changed(
-        self, label: str, coefficient: str, *, loc: float | None = None, scale: float | None = None
+        self,
+        label: str,
+        coefficient: str,
+        *,
+        loc: float | None = None,
+        scale: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
     ) -> Prior:
         """A prior with one normal distribution changed by the user.
 
         Parameters
         ----------
         label : str
-            Of the scalar parameter, such as ``"alpha"``.
+            Of the scalar parameter, such as ``"alpha"``; a parameter per arm by its name alone, for all arms.
         coefficient : str
-            ``"Intercept"``, another coefficient of the formula, or ``"log_sigma"``.
+            ``"Intercept"``, another coefficient of the formula, or ``"log_sigma"`` (of all groups;
+            ``"log_sigma[<group>]"`` of one).
         loc, scale : float, optional
             On the link scale, for the scaled signal.
+        low, high : float, optional
+            In place of them: the central 95 % of the prior on the natural scale in raw reward units, as in
+            `table`.
         """
-        terms = self._of(label)
-        found = [t for t in terms if coefficient == (t.role if t.role == LOG_SIGMA else t.coefficient)]
-        if not found:
-            names = ", ".join(t.role if t.role == LOG_SIGMA else t.coefficient for t in terms)
-            raise ValueError(f"The prior of {label!r} has no coefficient {coefficient!r}; it has {names}.")
-        new = replace(
-            found[0],
-            loc=found[0].loc if loc is None else float(loc),
-            scale=found[0].scale if scale is None else float(scale),
-            source="user",
-            note="",
-        )
-        if not (np.isfinite(new.loc) and np.isfinite(new.scale) and new.scale > 0):
-            raise ValueError(
-                f"A prior needs a finite loc and a positive scale; found {new.loc} and {new.scale}."
-            )
-        return replace(self, kind="user", terms=tuple(new if t is found[0] else t for t in self.terms))
+        pairs = zip(NUMBERS, (loc, scale, low, high), strict=True)
+        given = {name: value for name, value in pairs if value is not None}
+        return self.updated({label: {coefficient: given}})
+
+    def updated(self, numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Prior:
+        """A prior with several normal distributions changed by the user.
+
+        Parameters
+        ----------
+        numbers : mapping
+            Label -> coefficient -> numbers, all as in `changed`:
+            ``{"alpha": {"Intercept": {"low": 0.1, "high": 0.7}, "log_sigma": {"loc": -0.5, "scale": 0.4}}}``.
+        """
+        terms = list(self.terms)
+        for label, coefficients in numbers.items():
+            for coefficient, given in coefficients.items():
+                _check_numbers(label, coefficient, given)
+                for k in self._places(label, coefficient):
+                    terms[k] = terms[k].changed(given, self.reward_scale)
+        return replace(self, kind="user", terms=tuple(terms))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -165,6 +233,13 @@ class Prior:
             rows.append(row)
         columns = ["parameter", "role", "coefficient", "link", "loc", "scale", "source"]
         return pd.DataFrame(rows, columns=[*columns, "low", "middle", "high", "meaning", "note"])
+
+    def to_dataset(self) -> xr.Dataset:
+        """`table` as a Dataset, dim ``term`` (``"alpha: Intercept"``): the group ``prior`` of a fit."""
+        table = self.table
+        names = np.array([f"{term.parameter}: {term.name}" for term in self.terms], dtype=object)
+        columns = {name: ("term", table[name].to_numpy()) for name in table}
+        return xr.Dataset(columns, coords={"term": names}, attrs={"kind": self.kind})
 
     def to_json(self) -> str:
         """The prior as JSON text."""
@@ -183,3 +258,29 @@ class Prior:
         if not found:
             raise KeyError(f"The prior has no parameter {label!r}; it has {', '.join(self.labels)}.")
         return found
+
+    def _places(self, label: str, coefficient: str) -> list[int]:
+        """Where the terms stand that a user calls so: those of all arms, and of all groups."""
+        names = [name for name in self.labels if label in (name, name.partition("[")[0])]
+        if not names:
+            self._of(label)
+        places = [
+            k
+            for k, term in enumerate(self.terms)
+            if term.parameter in names
+            and coefficient in (term.name, term.role if term.role == LOG_SIGMA else None)
+        ]
+        if not places:
+            known = ", ".join(term.name for term in self._of(names[0]))
+            raise ValueError(f"The prior of {label!r} has no coefficient {coefficient!r}; it has {known}.")
+        return places
+
+
+def _check_numbers(label: str, coefficient: str, given: Mapping[str, float]) -> None:
+    wrong = set(given) - set(NUMBERS)
+    ends = [end for end in ENDS if end in given]
+    if wrong or not given or (ends and (len(ends) < len(ENDS) or len(given) > len(ENDS))):
+        raise ValueError(
+            f"The prior of {coefficient} of {label!r} takes loc= and scale= (link scale), or low= and high= (central "
+            f"95 %, natural scale); found {dict(given)}."
+        )

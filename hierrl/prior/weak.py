@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
+from hierrl.formulas.design import typical_size
 from hierrl.kernels.trials import reward_scale_of, signal_range
 from hierrl.models.channels import OUTCOME_SIGNALS, Weight
 from hierrl.models.model import Model, Parameter
@@ -52,7 +53,13 @@ BIAS = Scales(0.0, 1.0, 1.0, np.log(0.7))
 START = Scales(0.5, 0.5, 0.25, np.log(0.25))  # of a signal between 0 and 1
 
 
-def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Prior:
+SLOPES_DIFFER = 0.5
+"""Spread of slopes within subjects, as a share of the scale of their mean: most subjects change alike."""
+
+
+def weak_prior(
+    model: Model, data: xr.Dataset, *, formula: Formula = None, spread_by: str | None = None
+) -> Prior:
     r"""A weakly informative prior of the population.
 
     All numbers are normal distributions on the link scale for the scaled signal:
@@ -70,9 +77,10 @@ def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Pr
     start                 N(1/2, 1/2)        N(0, 1/4)  N(log 1/4, 0.7)  for a signal in [0, 1]
     ====================  =================  =========  ===============  ==============================
 
-    A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. Weights
-    of regressors, and of channels that remember a column of the user's, are per unit of the column; their
-    numbers follow its size.
+    A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. A
+    covariate that varies by session gives each subject a slope of its own, with mean N(0, as above) and
+    log sigma N(log half of that scale, 0.7). Weights of regressors, and of channels that remember a column of
+    the user's, are per unit of the column; their numbers follow its size.
 
     Parameters
     ----------
@@ -81,6 +89,8 @@ def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Pr
         Behaviour; the choices aren't looked at.
     formula : str or mapping of str to str, optional
         Parameter name -> right-hand side (``{"alpha": "1 + age_group"}``); a bare string holds for all.
+    spread_by : str, optional
+        A categorical covariate of the subjects whose groups have spreads of their own.
 
     Returns
     -------
@@ -89,7 +99,7 @@ def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Pr
     Raises
     ------
     ValueError
-        If the formula asks for what the behaviour doesn't have.
+        If the formula or `spread_by` asks for what the behaviour doesn't have.
 
     Examples
     --------
@@ -103,45 +113,54 @@ def weak_prior(model: Model, data: xr.Dataset, *, formula: Formula = None) -> Pr
     2      beta   Intercept  1.10    1.5  0.16  56.74
     3      beta             -0.36    0.7  0.18   2.76
     """
-    designs = design_matrices(model, data, formula)
+    designs = design_matrices(model, data, formula, spread_by=spread_by)
     scale = reward_scale_of(data)
-    terms = [
-        term
-        for label, parameter, _ in model.scalars(list(data["arm"].values))
-        for term in _terms(
-            label, parameter, designs[label], scales_of(parameter, model, data, reward_scale=scale)
-        )
-    ]
-    return Prior("weak", by_parameter(model, formula), tuple(terms), scale)
+    parameters = {label: parameter for label, parameter, _ in model.scalars(list(data["arm"].values))}
+    terms = []
+    for label, design in designs.items():
+        parameter = parameters[design.slope.of if design.slope else label]
+        scales = scales_of(parameter, model, data, reward_scale=scale)
+        groups = design.groups.names if spread_by else ("",)
+        terms += _terms(label, parameter, design, scales=scales, groups=groups)
+    return Prior("weak", by_parameter(model, formula), tuple(terms), scale, spread_by=spread_by)
 
 
-def _terms(label: str, parameter: Parameter, design: DesignMatrix, scales: Scales) -> list[PriorTerm]:
+def _terms(
+    label: str, parameter: Parameter, design: DesignMatrix, *, scales: Scales, groups: tuple[str, ...]
+) -> list[PriorTerm]:
     shared: dict[str, Any] = {
         "parameter": label,
         "link": parameter.link,
         "unit": parameter.unit,
         "source": "weak",
     }
+    size, log_sigma = 1.0, scales.log_sigma
+    if design.slope:
+        size = typical_size(design.slope.session_values[:, None]).item()
+        log_sigma = float(np.log(SLOPES_DIFFER * scales.slope / size))
     terms = [
         PriorTerm(
             role=MU,
             coefficient=name,
             loc=scales.loc if is_level else 0.0,
-            scale=scales.scale if is_level else float(scales.slope / size),
+            scale=scales.scale if is_level else float(scales.slope / (of_column * size)),
             is_level=is_level,
             **shared,
         )
-        for name, is_level, size in zip(design.names, design.is_level, design.sizes, strict=True)
+        for name, is_level, of_column in zip(design.names, design.is_level, design.sizes, strict=True)
     ]
-    spread = PriorTerm(
-        role=LOG_SIGMA,
-        coefficient="",
-        loc=float(scales.log_sigma),
-        scale=scales.log_sigma_scale,
-        is_level=False,
-        **shared,
-    )
-    return [*terms, spread]
+    spreads = [
+        PriorTerm(
+            role=LOG_SIGMA,
+            coefficient=group,
+            loc=float(log_sigma),
+            scale=scales.log_sigma_scale,
+            is_level=False,
+            **shared,
+        )
+        for group in groups
+    ]
+    return [*terms, *spreads]
 
 
 def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_scale: float) -> Scales:
