@@ -148,12 +148,34 @@ def _check_certify(model: Model, certify: float | None) -> None:
 def _climb(
     problem: Problem, convex: xr.DataTree, start: xr.DataTree | None, *, cores: int | None, progress: bool
 ) -> Maximum:
-    """The best of the climbs from the convex fit, `start` if it is another one, and spread rates."""
+    """The best of the climbs from the convex fit, `start` if it is another one, and spread rates.
+
+    The spread rates are spared where the bound says that they can't lead to anything better.
+    """
     candidates = [theta_of(convex, problem)[0, 0]]
     if start is not None and start is not convex:
         candidates.append(_start_values(problem, start))
-    starts = _starts(problem, candidates, cores=cores)
-    return maximise(problem, starts, cores=cores, progress=progress, description="Maximum likelihood")
+    run = {"cores": cores, "progress": progress, "description": "Maximum likelihood"}
+    best = maximise(problem, np.stack(candidates, axis=1), **run)
+    loose = ~(convex.children["fit_stats"].dataset["bound"].values - best.loglik <= CERTIFIED)
+    if not loose.any() or not best.done.all():
+        return best
+    more = _spread(problem, candidates[0], loose, cores=cores)
+    return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
+
+
+def _better(first: Maximum, second: Maximum) -> Maximum:
+    """The better of two maxima of each subject; steps and seconds add up."""
+    wins = second.loglik > first.loglik
+    picked = {
+        name: np.where(
+            wins if name != "theta" else wins[:, None], getattr(second, name), getattr(first, name)
+        )
+        for name in ("theta", "loglik", "converged")
+    }
+    return first._replace(
+        **picked, steps=first.steps + second.steps, done=second.done, seconds=first.seconds + second.seconds
+    )
 
 
 def _untried(problem: Problem) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -228,19 +250,21 @@ def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
     return problem.clip(problem.pack(values).mean(axis=(0, 1)))
 
 
-def _starts(problem: Problem, candidates: list[FloatArray], *, cores: int | None) -> FloatArray:
-    """Starts (S, K, P): the candidates, and spread rates with weights solved for at them."""
+def _spread(
+    problem: Problem, theta: FloatArray, wanted: npt.NDArray[np.bool_], *, cores: int | None
+) -> FloatArray:
+    """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted."""
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
     if 2 <= rates.sum() <= MAX_CORNER_RATES:
         patterns += [np.array(corner) for corner in product(CORNERS, repeat=int(rates.sum()))]
-    spread = []
+    spread = np.empty((problem.n_subjects, 0, problem.n_parameters))
     for pattern in patterns if rates.any() else []:
-        theta = candidates[0].copy()
-        theta[:, rates] = pattern
-        at_rate = maximise(problem, problem.clip(theta), free=concave_scalars(problem), cores=cores)
-        spread.append(at_rate.theta)
-    return np.stack([*candidates, *spread], axis=1)
+        at = np.where(wanted[:, None], theta, np.nan)
+        at[:, rates] = pattern
+        at_rate = maximise(problem, problem.clip(at), free=concave_scalars(problem), cores=cores)
+        spread = np.concatenate([spread, np.where(wanted[:, None], at_rate.theta, np.nan)[:, None]], axis=1)
+    return spread
 
 
 def _outcome(

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.convex.hull import STATUS, Hull, Relaxation, lay_out, logits_of, solve_hull
+from hierrl.convex.branch import Proof, prove
+from hierrl.convex.hull import LOOSE, STATUS, Hull, Relaxation, lay_out, logits_of, relaxation_and_leaves
 from hierrl.convex.recovery import recover, starts_from
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, warn_of_failures
@@ -23,6 +24,9 @@ from hierrl.oddities import at_bound, statuses
 
 CERTIFIED = 1e-3
 """Nats of gap up to which the bound counts as proof that no parameter value fits better."""
+
+SPLITS = 1
+"""How often a box of rates is split by default where the relaxation is loose."""
 
 __all__ = ["CERTIFIED", "fit_convex"]
 
@@ -96,8 +100,9 @@ def fit_convex(
     started = perf_counter()
     problem = prepare(model, data)
     if relaxation == "hull":
+        splits = options.pop("splits", SPLITS)
         _refuse(options, "hull")
-        parts = _fit_hull(problem, cores=cores, progress=progress)
+        parts = _fit_hull(problem, splits=splits, cores=cores, progress=progress)
     elif relaxation == "monotone":
         parts = _fit_monotone(problem, cores=cores, progress=progress, **options)
     else:
@@ -137,12 +142,19 @@ Parts = tuple[
 ]
 
 
-def _fit_hull(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
+def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: bool) -> Parts:
     hull = lay_out(problem)
-    solution = solve_hull(problem, hull, cores=cores, progress=progress)
+    solution, leaves = relaxation_and_leaves(problem, hull, cores=cores, progress=progress)
     estimate = recover(problem, starts_from(problem, hull, solution), cores=cores, progress=progress)
     bound = np.full(problem.n_subjects, np.nan) if hull.reasons else solution.bound
     done = solution.done & estimate.done
+    if splits and not hull.reasons and done.all():
+        known = Proof(estimate.theta, estimate.loglik, bound, solution.nodes, solution.seconds)
+        better = prove(
+            problem, hull, known, tolerance=LOOSE, splits=splits, leaves=leaves, find=recover, cores=cores
+        )
+        estimate = estimate._replace(theta=better.theta, loglik=better.loglik)
+        bound, solution = better.bound, solution._replace(nodes=better.nodes, seconds=better.seconds)
     outcome = [
         STATUS[int(code)] if ok else "Not fitted: interrupted."
         for code, ok in zip(solution.outcome, done, strict=True)

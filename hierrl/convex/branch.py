@@ -7,6 +7,7 @@ with. What comes out is the best point found and the largest bound of any part o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from hierrl.convex.hull import (
     Hull,
+    Leaves,
     Nodes,
     Relaxation,
     first_nodes,
@@ -24,11 +26,12 @@ from hierrl.convex.hull import (
     values_of,
 )
 from hierrl.convex.recovery import starts_from
-from hierrl.kernels.newton import maximise
+from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.threads import IndexArray
 
 FloatArray = npt.NDArray[np.float64]
+Finder = Callable[..., Maximum]
 
 EDGE = 0.1
 """A box is split at least this share of its width away from its ends."""
@@ -54,7 +57,10 @@ def prove(
     known: Proof,
     *,
     tolerance: float,
-    budget: float,
+    budget: float = np.inf,
+    splits: int | None = None,
+    leaves: Leaves | None = None,
+    find: Finder = maximise,
     cores: int | None = None,
     progress: bool = False,
 ) -> Proof:
@@ -70,6 +76,13 @@ def prove(
         Nats.
     budget : float
         Seconds for each subject; a wave that has begun is finished.
+    splits : int, optional
+        How often a box is split at most; until the tolerance or the budget is reached if not given.
+    leaves : Leaves, optional
+        Solved parts of the whole box that cover it, to begin with; its sign cases if not given.
+    find : callable
+        Takes the problem and starts (S, K, P), returns the best points found from them: `maximise`, or `recover` for
+        estimates without a non-convex step.
 
     Returns
     -------
@@ -77,46 +90,52 @@ def prove(
         Never worse than `known`.
     """
     theta, loglik, bound, nodes, seconds = Proof._make(np.array(part) for part in known)
-    leaves = np.full(loglik.shape, -np.inf)
-    asked = np.flatnonzero(bound - loglik > tolerance)
-    todo, complete = first_nodes(hull, asked), True
+    settled = np.full(loglik.shape, -np.inf)
+    open_gap = bound - loglik > tolerance
+    asked = np.flatnonzero(open_gap)
+    run = {"cores": cores, "progress": progress, "description": "Branch and bound"}
+    if leaves is None:
+        first = first_nodes(hull, asked)
+        leaves = Leaves(first, solve_tasks(problem, hull, first, **run))
+        np.add.at(nodes, first.subject, 1)
+    todo, wave = leaves.pick(open_gap[leaves.nodes.subject])
+    complete, depth = bool(wave.done.all()), 0
     while todo.subject.size and complete:
-        wave = solve_tasks(
-            problem, hull, todo, cores=cores, progress=progress, description="Branch and bound"
-        )
-        complete = bool(wave.done.all())
-        np.add.at(nodes, todo.subject, 1)
         np.add.at(seconds, todo.subject, wave.seconds)
-        _climb(problem, hull, todo, wave, theta, loglik, cores)
+        _improve(problem, starts_from(problem, hull, wave), todo.subject, theta, loglik, find, cores)
         mixed, (scalar, at) = mixed_group(hull, wave, todo.active), _widest(problem, hull, todo, wave)
         wanted = (wave.bound > loglik[todo.subject] + tolerance) & (seconds[todo.subject] < budget)
+        wanted &= splits is None or depth < splits
         by_sign, by_rate = wanted & (mixed >= 0), wanted & (mixed < 0) & (scalar >= 0)
         leaf = ~by_sign & ~by_rate
-        np.maximum.at(leaves, todo.subject[leaf], wave.bound[leaf])
+        np.maximum.at(settled, todo.subject[leaf], wave.bound[leaf])
         halves = _halves(hull, todo.pick(by_rate), scalar[by_rate], at[by_rate])
         todo = joined(sign_children(hull, todo.pick(by_sign), mixed[by_sign]), halves)
+        wave = solve_tasks(problem, hull, todo, **run)
+        np.add.at(nodes, todo.subject, 1)
+        complete, depth = bool(wave.done.all()), depth + 1
     if complete:
-        bound[asked] = np.minimum(bound[asked], np.maximum(leaves[asked], loglik[asked]))
+        bound[asked] = np.minimum(bound[asked], np.maximum(settled[asked], loglik[asked]))
     return Proof(theta, loglik, bound, nodes, seconds)
 
 
-def _climb(
+def _improve(
     problem: Problem,
-    hull: Hull,
-    nodes: Nodes,
-    wave: Relaxation,
+    points: FloatArray,
+    subject: IndexArray,
     theta: FloatArray,
     loglik: FloatArray,
+    find: Finder,
     cores: int | None,
 ) -> None:
-    """Climb from what the nodes' mixtures collapse to; better points replace those in theta and loglik."""
-    points = starts_from(problem, hull, wave)[:, :DESCENDANTS]
-    order = np.argsort(nodes.subject, kind="stable")
-    subject, first = nodes.subject[order], np.searchsorted(nodes.subject[order], nodes.subject[order])
+    """Look for better points from what the nodes' mixtures collapse to (N, K, P); these replace those in theta."""
+    points = points[:, :DESCENDANTS]
+    order = np.argsort(subject, kind="stable")
+    subject, first = subject[order], np.searchsorted(subject[order], subject[order])
     place = np.arange(subject.size) - first
-    starts = np.full((problem.n_subjects, place.max() + 1, DESCENDANTS, problem.n_parameters), np.nan)
+    starts = np.full((problem.n_subjects, place.max() + 1, *points.shape[1:]), np.nan)
     starts[subject, place] = points[order]
-    found = maximise(problem, starts.reshape(problem.n_subjects, -1, problem.n_parameters), cores=cores)
+    found = find(problem, starts.reshape(problem.n_subjects, -1, problem.n_parameters), cores=cores)
     better = found.loglik > loglik
     theta[better], loglik[better] = found.theta[better], found.loglik[better]
 

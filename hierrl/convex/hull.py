@@ -281,6 +281,18 @@ class Nodes(NamedTuple):
         return self._replace(active=active)
 
 
+class Leaves(NamedTuple):
+    """Nodes that cover the whole box of each subject, and their solutions."""
+
+    nodes: Nodes
+    wave: Relaxation
+
+    def pick(self, which: npt.NDArray[Any]) -> Leaves:
+        """Those of some subjects."""
+        subset = self.wave._make(part[which] for part in self.wave)
+        return Leaves(self.nodes.pick(which), subset)
+
+
 def joined(first: Nodes, second: Nodes) -> Nodes:
     """The nodes of both."""
     return Nodes._make(np.concatenate(parts) for parts in zip(first, second, strict=True))
@@ -302,6 +314,13 @@ def first_nodes(hull: Hull, subject: IndexArray) -> Nodes:
 def solve_hull(
     problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False
 ) -> Relaxation:
+    """As `relaxation_and_leaves`, the relaxation alone."""
+    return relaxation_and_leaves(problem, hull, cores=cores, progress=progress)[0]
+
+
+def relaxation_and_leaves(
+    problem: Problem, hull: Hull, *, cores: int | None = None, progress: bool = False
+) -> tuple[Relaxation, Leaves]:
     """Relaxed optima of all subjects; `Relaxation.bound` bounds the log-likelihood if the hull has no `reasons`.
 
     With weights of either sign, sign cases are solved one by one where their mixture is loose. The bound of a subject
@@ -310,6 +329,7 @@ def solve_hull(
     """
     n = problem.n_subjects
     todo = first_nodes(hull, np.arange(n, dtype=np.int64))
+    found: list[Leaves] = []
     best, settled, done = None, np.zeros(n, dtype=bool), np.ones(n, dtype=bool)
     incumbent, leaves = np.full(n, -np.inf), np.full(n, -np.inf)
     nodes, seconds = np.zeros(n, dtype=np.int64), np.zeros(n)
@@ -324,10 +344,21 @@ def solve_hull(
         loose = wave.bound > incumbent[subject] + LOOSE
         split = ~pure & wave.done & loose & (nodes[subject] < MAX_SIGN_NODES)
         np.maximum.at(leaves, subject[~split], wave.bound[~split])
+        found.append(Leaves(todo, wave).pick(~split))
         best = _keep_best(best, subject, wave, pure, settled)
         todo = sign_children(hull, todo.pick(split), mixed[split])
     assert best is not None, "a problem has subjects"
-    return best._replace(bound=np.where(done, leaves, np.nan), nodes=nodes, done=done, seconds=seconds)
+    best = best._replace(bound=np.where(done, leaves, np.nan), nodes=nodes, done=done, seconds=seconds)
+    return best, _gathered(found)
+
+
+def _gathered(found: list[Leaves]) -> Leaves:
+    """Leaves of several waves as one."""
+    nodes = Nodes._make(
+        np.concatenate(parts) for parts in zip(*(leaves.nodes for leaves in found), strict=True)
+    )
+    waves = zip(*(leaves.wave for leaves in found), strict=True)
+    return Leaves(nodes, Relaxation._make(np.concatenate(parts) for parts in waves))
 
 
 def solve_tasks(

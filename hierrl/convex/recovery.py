@@ -9,14 +9,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hierrl.convex.hull import Hull, Relaxation, values_of
+from hierrl.convex.hull import Hull, Relaxation, lay_out, values_of
+from hierrl.convex.solver import weigh_batch
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.threads import IndexArray, over_subjects
 
 FloatArray = npt.NDArray[np.float64]
 
 LOGIT_CLIP = 6.0
-N_HEAVIEST = 3
+N_HEAVIEST = 2
 IDLE_RATE = 0.3
 """Rate of a channel without mass: it does not matter for the fit, but another estimator may start there."""
 START_LAPSE = 0.05
@@ -29,7 +31,7 @@ def concave_scalars(problem: Problem) -> npt.NDArray[np.bool_]:
 
 def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
     """Parameter vectors (N, K, P) that collapse the mixtures of each relaxed optimum in K ways."""
-    n_starts = 1 + N_HEAVIEST
+    n_starts = 2 + N_HEAVIEST
     theta = np.tile(idle_point(problem), (relaxation.n.size, n_starts, 1))
     for k, (_, parameter, _) in enumerate(problem.scalars):
         found = _collapsed(hull, relaxation, k, is_rate=parameter.kind == "rate")
@@ -43,8 +45,67 @@ def recover(
     problem: Problem, starts: FloatArray, *, cores: int | None = None, progress: bool = False
 ) -> Maximum:
     """The best of the starts (S, K, P) after solving for weights, biases and lapse at their rates."""
-    free = concave_scalars(problem)
-    return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
+    hull = lay_out(problem)
+    chosen = _separate_weights(problem, hull)
+    if chosen is None:
+        free = concave_scalars(problem)
+        return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
+    return _weighed(problem, hull, chosen, starts, cores=cores, progress=progress)
+
+
+def _separate_weights(problem: Problem, hull: Hull) -> npt.NDArray[np.int64] | None:
+    """One group for each weight (of two signs the first), if there is one scalar for each and no lapse."""
+    chosen = [g for g, other in enumerate(hull.opposite) if other < 0 or other > g]
+    terms = [*hull.linear, *(hull.groups[g] for g in chosen)]
+    scalars = [scalar for term in terms for scalar in term.weights]
+    separate = len(set(scalars)) == len(scalars) == len(terms)
+    return np.array(chosen, dtype=np.int64) if separate and not problem.model.lapse else None
+
+
+def _weighed(
+    problem: Problem,
+    hull: Hull,
+    chosen: npt.NDArray[np.int64],
+    starts: FloatArray,
+    *,
+    cores: int | None,
+    progress: bool,
+) -> Maximum:
+    """Solve for the weights with the relaxation's own solver: one atom for each."""
+    s, k, p = starts.shape
+    layout, n_linear = hull.layout, len(hull.linear)
+    points = np.full((s, k, chosen.size, layout.axis_low.shape[1]), np.nan)
+    sign, scale = np.ones(n_linear + chosen.size), np.ones(n_linear + chosen.size)
+    terms = [*hull.linear, *(hull.groups[g] for g in chosen)]
+    for j, g in enumerate(chosen):
+        points[:, :, j, : layout.n_axes[g]] = starts[:, :, list(hull.groups[g].axes)]
+        sign[n_linear + j] = layout.sign[g]
+    scale = sign / np.array([term.coefficient for term in terms])
+    scalars = [term.weights[0] for term in terms]
+    two = hull.opposite[chosen]
+    low = np.where(two >= 0, -layout.high[two], layout.low[chosen])
+    coefficient = np.nan_to_num(starts[:, :, scalars] / scale)
+    value = np.full((s, k), -np.inf)
+
+    def work(subjects: IndexArray) -> None:
+        weigh_batch(
+            problem.tables, problem.trials, subjects, layout, chosen, low, layout.high[chosen], points,
+            coefficient, value,
+        )  # fmt: skip
+
+    done, seconds = over_subjects(
+        work, problem.n_rows, cores=cores, keep=True, progress=progress, description="Recovery"
+    )
+    best = value.argmax(axis=1)
+    rows = np.arange(s)
+    theta = starts[rows, best].copy()
+    theta[:, scalars] = coefficient[rows, best] * scale
+    theta = problem.clip(theta)
+    tried = np.isfinite(value[rows, best]) & done
+    loglik = np.full(s, -np.inf)
+    loglik[tried] = problem.select(np.flatnonzero(tried)).loglik(theta[tried]) if tried.any() else 0.0
+    theta[~tried] = np.nan
+    return Maximum(theta, loglik, tried, np.zeros(s, dtype=np.int64), done, seconds)
 
 
 def idle_point(problem: Problem) -> FloatArray:
@@ -59,8 +120,9 @@ def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int, *, is_rate: bool
     Atoms count by what they contribute to the logits: a slow atom may need a huge weight to matter a little.
     """
     value = values_of(hull, relaxation, scalar)
-    size = np.where(np.isnan(value), 0.0, relaxation.size)
-    value = np.where(size > 0, value, 0.5)
+    known = ~np.isnan(value)
+    size, mass = np.where(known, relaxation.size, 0.0), np.where(known, relaxation.coefficient, 0.0)
+    value = np.where(known, value, 0.5)
     with np.errstate(divide="ignore", invalid="ignore"):
         if is_rate:
             logit = np.clip(np.log(value) - np.log1p(-value), -LOGIT_CLIP, LOGIT_CLIP)
@@ -70,7 +132,9 @@ def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int, *, is_rate: bool
     order = np.argsort(-size, axis=1)[:, :N_HEAVIEST]
     heaviest = np.where(np.take_along_axis(size, order, 1) > 0, np.take_along_axis(value, order, 1), np.nan)
     padding = np.full((size.shape[0], N_HEAVIEST - heaviest.shape[1]), np.nan)
-    found = np.column_stack([mean, heaviest, padding])
+    # The atom of most weight may add nothing to the logits: a rate of 0 under a weight that must not be small.
+    most = np.take_along_axis(value, mass.argmax(axis=1)[:, None], 1)[:, 0]
+    found = np.column_stack([mean, heaviest, np.where(mass.max(axis=1) > 0, most, np.nan), padding])
     # A mixture with fewer atoms repeats its mean, so that the other channels' further atoms are still tried.
     return np.where(np.isnan(found), mean[:, None], found)
 

@@ -37,7 +37,7 @@ MAX_ROUNDS = 60
 MAX_MASTER = 50
 NEAR = 1e-8
 """Predicted gain, relative to ``1 + |loglik|``, from which Newton steps are taken whole."""
-POLISH = 2
+POLISH = 1
 SECOND_LOOKS = 4
 """How often the search goes on from a peak that it missed and the certificate found."""
 MISSED = 1e-4
@@ -481,6 +481,44 @@ def solve_batch(
         value[k], bound[k], n[k], outcome[k], rounds[k] = solve_subject(
             tables, trials, subject[k], layout, active[k], box[k], coefficient[k], group[k], point[k], size[k]
         )
+
+
+@njit(**JIT)
+def weigh_batch(tables, trials, subjects, layout, chosen, low, high, points, coefficient, value):
+    """Best coefficients of the `chosen` groups (C,), one atom each, and of the linear terms, at K places.
+
+    points (S, K, C, D), NaN where there is nothing to try; low, high (C,) bound the coefficients. Fills coefficient
+    (S, K, linear terms + C) and value (S, K), -inf where nothing was tried.
+    """
+    n_linear, no_groups = layout.linear.shape[0], np.empty(0)
+    n, n_arms = n_linear + chosen.size, tables.bias_value.size
+    lower, upper, group = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
+    for j in range(n):
+        group[j] = -1
+        lower[j] = layout.linear_low[j] if j < n_linear else low[j - n_linear]
+        upper[j] = layout.linear_high[j] if j < n_linear else high[j - n_linear]
+    for s in subjects:
+        rows = slice(trials.offset[s], trials.offset[s + 1])
+        n_trials = rows.stop - rows.start
+        data = (trials.choice[rows], trials.scored[rows], trials.available[:, rows])
+        x, p, r = np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials)), np.zeros((n_arms, n_trials))
+        state, path = (x, p, r, np.zeros((3, n_trials))), np.zeros((n_arms, n_trials))
+        columns = np.zeros((n, 1 if n_arms == 2 else n_arms, n_trials))
+        linear_columns(tables, trials, s, layout, columns)
+        for k in range(points.shape[1]):
+            value[s, k] = -np.inf
+            if chosen.size > 0 and np.isnan(points[s, k, 0, 0]):
+                continue
+            for j in range(chosen.size):
+                path_of(tables, trials, s, layout, chosen[j], points[s, k, j], path)
+                store(path, columns[n_linear + j])
+            # the first place starts from the coefficients handed over, the others from what it found
+            for j in range(n):
+                known = coefficient[s, max(k - 1, 0), j]
+                coefficient[s, k, j] = min(max(known, lower[j]), upper[j])
+            value[s, k] = solve_master(
+                columns, n, coefficient[s, k], lower, upper, group, no_groups, no_groups, data, state
+            )
 
 
 @njit(**JIT)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hierrl.kernels.boxes import by_role
 from hierrl.kernels.jit import njit
-from hierrl.kernels.loops import INNER, copy, fill_rows
+from hierrl.kernels.loops import INNER, copy, fill, fill_rows
 from hierrl.kernels.planes import descending, plane_bound, plane_peaks, plane_prices
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
 from hierrl.kernels.rule import walk, walk_contexts
@@ -23,7 +23,11 @@ SLACK = 2.5e-5
 """Nats that a bound may leave between intervals of rates, per group along a line."""
 PLANE_SLACK = 2e-4
 """The same for groups with several axes, whose intervals are many."""
-REFINEMENTS = 5
+REFINEMENTS = 3
+REFINED = 4
+"""Steps of Newton's method towards each of so many peaks."""
+COARSE = 3
+"""Steps of the grid in one interval that the certificate begins with."""
 MAX_INTERVALS = 20_000
 
 
@@ -155,9 +159,8 @@ def line_bound(tables, trials, s, layout, bottom, top, g, r):
     Intervals are split until the slack they leave is small.
     """
     grid, start = rate_grid(layout, bottom[0], top[0]), bottom[-1]
-    low, high = grid[:-1].copy(), grid[1:].copy()
-    price = price_line(tables, trials, s, layout, g, start, r, grid)
-    best, where = largest(price[0], grid, -np.inf, grid[0])
+    low, high = coarse_intervals(grid)
+    best, where = largest(grid_prices(tables, trials, s, layout, g, start, r, grid), grid, -np.inf, grid[0])
     bound, used = best, 0
     while low.size > 0:
         n = low.size
@@ -178,6 +181,42 @@ def line_bound(tables, trials, s, layout, bottom, top, g, r):
                 bound = end
         low, high = halves(low, centre, high, split, n_split)
     return bound, best, where
+
+
+@njit(**INNER)
+def grid_prices(tables, trials, s, layout, g, start, r, rates):
+    """Prices (N,) of group `g` at `rates` and a start value."""
+    points = np.empty((layout.n_axes[g], rates.size))
+    for a in range(points.shape[0]):
+        fill(points[a], start)
+    copy(rates, points[0])
+    return plane_prices(tables, trials, s, layout, g, r, points)
+
+
+@njit(**INNER)
+def coarse_intervals(grid):
+    """Intervals that cover a grid, a few of its steps each."""
+    n = (grid.size - 2 + COARSE) // COARSE
+    low, high = np.empty(n), np.empty(n)
+    for k in range(n):
+        low[k], high[k] = grid[k * COARSE], grid[min((k + 1) * COARSE, grid.size - 1)]
+    return low, high
+
+
+@njit(**INNER)
+def keep_highest(count, found, low, high, best, best_price):
+    """Move the highest few of `count` peaks to the front; returns how many."""
+    kept = min(count, REFINED)
+    for j in range(kept):
+        top = j
+        for k in range(j + 1, count):
+            top = k if best_price[k] > best_price[top] else top
+        found[j], found[top] = found[top], found[j]
+        low[j], low[top] = low[top], low[j]
+        high[j], high[top] = high[top], high[j]
+        best[j], best[top] = best[top], best[j]
+        best_price[j], best_price[top] = best_price[top], best_price[j]
+    return kept
 
 
 @njit(**INNER)
@@ -226,12 +265,7 @@ def stacked(point, price, more, their_price):
 def line_peaks(tables, trials, s, layout, bottom, top, g, r):
     """Local maxima of the price along the rate, refined by Newton's method in brackets: points (K, D), prices (K,)."""
     rates, start = rate_grid(layout, bottom[0], top[0]), bottom[-1]
-    points = np.empty((layout.n_axes[g], rates.size))
-    for k in range(rates.size):
-        points[0, k] = rates[k]
-        if points.shape[0] > 1:
-            points[1, k] = start
-    price = plane_prices(tables, trials, s, layout, g, r, points)
+    price = grid_prices(tables, trials, s, layout, g, start, r, rates)
     n, count = rates.size, 0
     found, low, high, best, best_price = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     for k in range(n):
@@ -240,6 +274,7 @@ def line_peaks(tables, trials, s, layout, bottom, top, g, r):
             best_price[count] = price[k]
             low[count], high[count] = rates[max(k - 1, 0)], rates[min(k + 1, n - 1)]
             count += 1
+    count = keep_highest(count, found, low, high, best, best_price)
     found = found[:count]
     for _ in range(REFINEMENTS):
         here = price_line(tables, trials, s, layout, g, start, r, found)
@@ -252,11 +287,10 @@ def line_peaks(tables, trials, s, layout, bottom, top, g, r):
                 high[k] = found[k]
             step = found[k] - here[1, k] / here[2, k] if here[2, k] < 0.0 else 0.5 * (low[k] + high[k])
             found[k] = step if low[k] < step < high[k] else 0.5 * (low[k] + high[k])
-    out = np.empty((count, points.shape[0]))
+    out = np.empty((count, layout.n_axes[g]))
     for k in range(count):
+        fill(out[k], start)
         out[k, 0] = best[k]
-        if points.shape[0] > 1:
-            out[k, 1] = start
     return out, best_price[:count].copy()
 
 
