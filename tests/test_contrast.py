@@ -127,6 +127,74 @@ def test_parameter_whose_formula_lacks_the_covariate_is_refused(posterior):
         hr.contrast(posterior, "beta", "group")
 
 
+# Regions of practical equivalence, spreads of groups
+
+
+def test_probability_of_practical_equivalence_is_the_share_of_draws_inside(posterior):
+    table = hr.contrast(posterior, "alpha", "group", rope=0.15).set_index("quantity")
+    for quantity in ("median", "mean"):
+        by_hand = draws_of(posterior, quantity, "group=young") - draws_of(posterior, quantity, "group=old")
+        assert table.loc[quantity, "p_rope"] == (np.abs(by_hand) < 0.15).mean()
+    assert np.isnan(table.loc["mu", "p_rope"])
+    assert 0 < table.loc["median", "p_rope"] < 1
+
+
+def test_each_quantity_may_have_a_region_of_its_own(posterior):
+    rope = {"mu": (-0.2, 0.9), "mean": 0.1}
+    table = hr.contrast(posterior, "alpha", "group", rope=rope).set_index("quantity")
+    logit = [np.log(m / (1 - m)) for m in (draws_of(posterior, "median", c) for c in sampled.CELLS)]
+    inside = (logit[1] - logit[0] > -0.2) & (logit[1] - logit[0] < 0.9)
+    assert table.loc["mu", "p_rope"] == pytest.approx(inside.mean())
+    assert np.isnan(table.loc["median", "p_rope"])
+    slope = hr.contrast(posterior, "alpha", "age", rope=0.04)
+    draws = posterior["population"]["mu"].sel(parameter="alpha", coefficient="age").values
+    assert slope["p_rope"].item() == (np.abs(draws) < 0.04).mean()
+
+
+def test_without_a_region_nothing_is_said_of_it(posterior):
+    assert "p_rope" not in hr.contrast(posterior, "alpha", "group")
+
+
+def with_spreads(posterior, spread_by="group"):
+    tree, rng = posterior.copy(), np.random.default_rng(0)
+    population = tree["population"].to_dataset()
+    sigma = np.exp(rng.normal([[-0.5, 0.3], [0.0, 0.0]], 0.1, (*population["sigma"].shape[:2], 2, 2)))
+    attrs = {"spread_by": spread_by}
+    sigma = xr.DataArray(sigma, dims=("chain", "draw", "parameter", "group"), attrs=attrs)
+    coords = {"group": np.array(["old", "young"], dtype=object)}
+    tree["population"] = xr.DataTree(population.drop_vars("sigma").assign(sigma=sigma).assign_coords(coords))
+    return tree
+
+
+def test_spreads_of_groups_are_contrasted_as_log_ratios(posterior):
+    tree = with_spreads(posterior)
+    row = hr.contrast(tree, "alpha", "group").set_index("quantity").loc["log_sigma"]
+    sigma = tree["population"]["sigma"].sel(parameter="alpha")
+    by_hand = np.log(sigma.sel(group="young") / sigma.sel(group="old"))
+    assert row["mean"] == pytest.approx(by_hand.mean().item())
+    assert row["contrast"] == "young - old"
+    other = hr.contrast(with_spreads(posterior, "site"), "alpha", "group")
+    assert "log_sigma" not in other["quantity"].values
+
+
+def test_groups_that_differ_in_spread_only_are_contrasted_in_what_differs(posterior):
+    table = hr.contrast(with_spreads(posterior), "beta", "group")
+    assert table["quantity"].tolist() == ["mean", "log_sigma"]
+
+
+@pytest.mark.parametrize(
+    ("rope", "message"),
+    [
+        (-0.1, "a positive number r"),
+        ((0.2, 0.1), "low < high; found"),
+        ({"spread": 0.1}, "rope= names 'spread', which is not one of"),
+    ],
+)
+def test_regions_that_are_none_are_refused(posterior, rope, message):
+    with pytest.raises(ValueError, match=message):
+        hr.contrast(posterior, "alpha", "group", rope=rope)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

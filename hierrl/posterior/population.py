@@ -137,7 +137,7 @@ class Population:
         draws = ("chain", "draw")
         variables = {
             "mu": ((*draws, "parameter", "coefficient"), self.raw.mu(effects), {"scale": "link"}),
-            "sigma": ((*draws, *self.spread_dims), self.raw.sigma(log_sigma), {"scale": "link"}),
+            "sigma": ((*draws, *self.spread_dims), self.raw.sigma(log_sigma), self._spread_attrs()),
             "mean": ((*draws, "parameter", "cell"), mean, {"scale": "natural"}),
             "median": ((*draws, "parameter", "cell"), median, {"scale": "natural"}),
         }
@@ -155,6 +155,10 @@ class Population:
             variables["correlation"] = (dims, correlations(partial), {"scale": "link"})
             coords["parameter_2"] = coords["parameter"]
         return xr.Dataset(variables, coords=coords)
+
+    def _spread_attrs(self) -> dict[str, str]:
+        groups = {"spread_by": str(self.prior.spread_by)} if self.prior.groups else {}
+        return {"scale": "link", **groups}
 
     def _natural(self, effects: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Population median and mean (chain, draw, P, cells) on the natural scale."""
