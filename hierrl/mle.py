@@ -22,11 +22,10 @@ from hierrl.oddities import at_bound, statuses
 
 FloatArray = npt.NDArray[np.float64]
 
-SPREAD = (0.05, 0.2, 0.5, 0.85)
+SPREAD = (0.005, 0.05, 0.2, 0.5, 0.85)
 """Rates at which further starts are placed, all rates alike."""
-CORNERS = (0.15, 0.7)
-"""Rates whose combinations are further starts where a model has two or three rates."""
-MAX_CORNER_RATES = 3
+CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
+"""By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
 
 
 def fit_mle(
@@ -256,8 +255,8 @@ def _spread(
     """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted."""
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
-    if 2 <= rates.sum() <= MAX_CORNER_RATES:
-        patterns += [np.array(corner) for corner in product(CORNERS, repeat=int(rates.sum()))]
+    if rates.sum() in CORNERS:
+        patterns += [np.array(corner) for corner in product(CORNERS[rates.sum()], repeat=int(rates.sum()))]
     spread = np.empty((problem.n_subjects, 0, problem.n_parameters))
     for pattern in patterns if rates.any() else []:
         at = np.where(wanted[:, None], theta, np.nan)

@@ -197,7 +197,7 @@ def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.
             "logit": (
                 ("trial", "arm"),
                 logits_of(problem, hull, solution),
-                {"long_name": "logits of the relaxed optimum"},
+                {"long_name": "logits of the relaxed optimum, up to a constant on each trial"},
             ),
             "loglik": (
                 "subject",

@@ -78,6 +78,10 @@ class Layout(NamedTuple):
     """(G,): not just one rate, and perhaps a start value in which the path is affine."""
     ends: npt.NDArray[np.bool_]
     """(G,): a free start value in which the path is affine, so that atoms at the ends of its interval are enough."""
+    paired: npt.NDArray[np.bool_]
+    """(G,): both of two arms move at the same times and rates, so one path, of their difference, does for both."""
+    difference: FloatArray
+    """(C, n_trials): targets of the second arm minus those of the first."""
     grid: FloatArray
     """Where to look for local maxima, as a share of the interval of rates."""
     first: FloatArray
@@ -187,8 +191,12 @@ class _Layouter:
         rates = {int(axis[role]) for role in (POSITIVE, NEGATIVE, OWN_DECAY)} - {-1}
         curved = len(rates) != 1 or tables.split[c] == 1
         ends = axis[START] >= 0 and (tables.split[c] == 0 or self.sign_is_known(c, axes[-1]))
+        paired = axis[START] < 0 and arm < 0 and tables.split[c] == 0 and self.arms_move_together(c)
+        if paired:
+            shape[START] = 0.0
         path = {
-            "channel": c, "arm": arm, "shape": shape, "axis": axis, "axes": axes, "curved": curved, "ends": ends
+            "channel": c, "arm": arm, "shape": shape, "axis": axis, "axes": axes, "curved": curved, "ends": ends,
+            "paired": paired,
         }  # fmt: skip
         low, high, term = self.weight_range(c, arm, axes)
         if axes:
@@ -197,6 +205,11 @@ class _Layouter:
             self.fixed.append(
                 {"group": {**path, "sign": 1.0, "low": 0.0, "high": 0.0}, "range": (low, high, term)}
             )
+
+    def arms_move_together(self, c: int) -> bool:
+        """Whether there are two arms that do the same on each trial, be it toward different targets."""
+        kind = self.problem.trials.kind[c]
+        return kind.shape[0] == 2 and bool((kind[0] == kind[1]).all())
 
     def sign_is_known(self, c: int, start: int) -> bool:
         """Whether the sign of every prediction error is, whatever the rates: rewards of two sizes, starts in between.
@@ -252,6 +265,8 @@ class _Layouter:
             axis_high=high,
             curved=np.array([row["curved"] for row in rows], dtype=bool),
             ends=np.array([row["ends"] for row in rows], dtype=bool),
+            paired=np.array([row["paired"] for row in rows], dtype=bool),
+            difference=np.ascontiguousarray(problem.trials.target[:, 1] - problem.trials.target[:, 0]),
             grid=np.concatenate([[0.0], 1 / (1 + np.exp(-GRID_LOGITS)), [1.0]]),
             first=FIRST_RATES,
             linear=np.array([row[:2] for row in self.linear], dtype=np.int64).reshape(len(self.linear), 2),
@@ -453,7 +468,7 @@ def values_of(hull: Hull, relaxation: Relaxation, scalar: int) -> FloatArray:
 
 
 def logits_of(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
-    """Logits (n_trials, m) of the relaxed optimum."""
+    """Logits (n_trials, m) of the relaxed optimum, up to a constant on each trial."""
     out = np.zeros((problem.arms.size, problem.n_trials))
 
     def work(subjects: IndexArray) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from hierrl.kernels.boxes import by_role
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, copy, fill, fill_rows
-from hierrl.kernels.planes import descending, plane_bound, plane_peaks, plane_prices
+from hierrl.kernels.planes import descending, has_arm, plane_bound, plane_peaks, plane_prices, target_of
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
 from hierrl.kernels.rule import walk, walk_contexts
 from hierrl.kernels.tables import START
@@ -77,9 +77,10 @@ def price_line(tables, trials, s, layout, g, start, r, rates):
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c, accumulate = layout.channel[g], tables.accumulate[layout.channel[g]] == 1
     for i in range(r.shape[0]):
-        if layout.arm[g] < 0 or layout.arm[g] == i:
+        if has_arm(layout, g, i):
             prices(
-                trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
+                trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
+                trials.context[c, rows],
                 tables.n_contexts[0], shape, free, accumulate, rates, r[i], out,
             )  # fmt: skip
     for j in range(3):
@@ -97,11 +98,12 @@ def bend_bound(tables, trials, s, layout, g, start, r, low, high):
     c, accumulate = layout.channel[g], tables.accumulate[layout.channel[g]] == 1
     signed = np.empty(r.shape[1])
     for i in range(r.shape[0]):
-        if layout.arm[g] < 0 or layout.arm[g] == i:
+        if has_arm(layout, g, i):
             for t in range(signed.size):
                 signed[t] = layout.sign[g] * r[i, t]
             curvature_bound(
-                trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
+                trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
+                trials.context[c, rows],
                 tables.n_contexts[0], shape, free, accumulate, low, high, signed, out,
             )  # fmt: skip
     return out
@@ -303,8 +305,9 @@ def path_of(tables, trials, s, layout, g, point, out):
     split = tables.split[c] == 1
     fill_rows(out, 0.0)
     for i in range(out.shape[0]):
-        if layout.arm[g] < 0 or layout.arm[g] == i:
-            kind, target, reset = trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows]
+        if has_arm(layout, g, i):
+            kind, target = trials.kind[c, i, rows], target_of(trials, layout, g, i, rows)
+            reset = trials.reset[rows]
             accumulate, n_contexts = tables.accumulate[c] == 1, tables.n_contexts[0]
             if n_contexts > 1:
                 walk_contexts(

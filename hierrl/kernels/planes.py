@@ -31,6 +31,22 @@ BLOCK = 256
 
 
 @njit(**INNER)
+def has_arm(layout, g, i):
+    """Whether arm i has a path of its own in group g: where arms are paired, the second has that of both."""
+    if layout.paired[g]:
+        return i == 1
+    return layout.arm[g] < 0 or layout.arm[g] == i
+
+
+@njit(**INNER)
+def target_of(trials, layout, g, i, rows):
+    """What the path of arm i moves toward (T,); of paired arms, the difference."""
+    if layout.paired[g]:
+        return layout.difference[layout.channel[g], rows]
+    return trials.target[layout.channel[g], i, rows]
+
+
+@njit(**INNER)
 def plane_prices(tables, trials, s, layout, g, r, points):
     """Prices (N,) of group `g` at points (D, N), its sign included: r (m, T)."""
     out = np.zeros(points.shape[1])
@@ -38,9 +54,10 @@ def plane_prices(tables, trials, s, layout, g, r, points):
     c = layout.channel[g]
     rates = by_role(layout.shape[g], layout.axis[g], points)
     for i in range(r.shape[0]):
-        if layout.arm[g] < 0 or layout.arm[g] == i:
+        if has_arm(layout, g, i):
             point_prices(
-                trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows], trials.context[c, rows],
+                trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
+                trials.context[c, rows],
                 tables.n_contexts[0], rates, tables.split[c] == 1, tables.accumulate[c] == 1, r[i], out,
             )  # fmt: skip
     for k in range(out.size):
@@ -58,9 +75,9 @@ def centre_prices(tables, trials, s, layout, g, signed, points):
         block = slice(first, min(first + BLOCK, price.size))
         rates = by_role(layout.shape[g], layout.axis[g], points[:, block])
         for i in range(signed.shape[0]):
-            if layout.arm[g] < 0 or layout.arm[g] == i:
+            if has_arm(layout, g, i):
                 slope_prices(
-                    trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows],
+                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
                     trials.context[c, rows], tables.n_contexts[0], rates, layout.axis[g], points.shape[0],
                     tables.split[c] == 1, tables.accumulate[c] == 1, signed[i], price[block], slope[:, block],
                 )  # fmt: skip
@@ -83,9 +100,9 @@ def enclose(tables, trials, s, layout, g, signed, low, high):
         bottom = by_role(layout.shape[g], layout.axis[g], low[:, block])
         top = by_role(layout.shape[g], layout.axis[g], high[:, block])
         for i in range(signed.shape[0]):
-            if layout.arm[g] < 0 or layout.arm[g] == i:
+            if has_arm(layout, g, i):
                 box_prices(
-                    trials.kind[c, i, rows], trials.target[c, i, rows], trials.reset[rows],
+                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
                     trials.context[c, rows], tables.n_contexts[0], bottom, top, layout.axis[g], n_axes,
                     tables.split[c] == 1, tables.accumulate[c] == 1, signed[i], value[:, block],
                     slope[:, :, block], bend[:, :, block], kinked[block],
@@ -113,9 +130,9 @@ def price_at(tables, trials, s, layout, g, r, point, slope, gradient, hessian):
     for a in range(n_axes):
         fill_rows(slope[a], 0.0)
     for i in range(r.shape[0]):
-        if layout.arm[g] >= 0 and layout.arm[g] != i:
+        if not has_arm(layout, g, i):
             continue
-        kind, target = trials.kind[c, i, rows], trials.target[c, i, rows]
+        kind, target = trials.kind[c, i, rows], target_of(trials, layout, g, i, rows)
         if n_contexts > 1:
             walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumulate, path)
         else:
