@@ -15,6 +15,7 @@ subjects don't add up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,7 @@ from hierrl.importance.pareto import GOOD_K, effective_size, pareto_k
 from hierrl.importance.proposals import Proposal, proposal_at
 from hierrl.kernels.jit import njit
 from hierrl.kernels.likelihood import subject_pass
+from hierrl.kernels.points import weigh
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.rule import JIT
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
@@ -68,6 +70,15 @@ class Points:
         return Points(*arrays)
 
 
+def pooled(parts: Sequence[Points]) -> Points:
+    """Points that were drawn from the same proposal, together."""
+    return Points(
+        np.concatenate([part.eta for part in parts], axis=2),
+        np.concatenate([part.loglik for part in parts], axis=1),
+        np.concatenate([part.log_proposal for part in parts], axis=1),
+    )
+
+
 @njit(**JIT)
 def score_points(tables, trials, subjects, theta, loglik):
     """Log-likelihood (S, J) at points theta (len(subjects), J, P) on the natural scale."""
@@ -79,41 +90,19 @@ def score_points(tables, trials, subjects, theta, loglik):
 
 
 @njit(**JIT)
-def weight_points(eta, log_ratio, mean, sd, weight):
-    """Normalised weights (J,) of one subject's points eta (P, J) and its log marginal likelihood."""
-    n_parameters, n_points = eta.shape
-    constant = -0.5 * n_parameters * np.log(2.0 * np.pi)
-    weight[:] = log_ratio
-    for p in range(n_parameters):
-        constant -= np.log(sd[p])
-        for j in range(n_points):
-            z = (eta[p, j] - mean[p]) / sd[p]
-            weight[j] -= 0.5 * z * z
-    top = weight.max()
-    total = 0.0
-    for j in range(n_points):
-        weight[j] = np.exp(weight[j] - top)
-        total += weight[j]
-    for j in range(n_points):
-        weight[j] /= total
-    return constant + top + np.log(total / n_points)
-
-
-@njit(**JIT)
-def score_population(eta, mean, sd, weight, gradient, hessian):
+def score_population(z, sd, weight, gradient, hessian):
     """Derivatives (2P,), (2P, 2P) of a subject's log marginal likelihood in (mean, log sd); no Hessian if
-    it's empty.
+    it's empty. Points z (P, J) are standardised.
 
     With the scores ``u = z / sd`` and ``v = z^2 - 1``, the gradient is their weighted mean, the Hessian their
     weighted covariance plus the weighted mean of their derivatives.
     """
-    n_parameters, n_points = eta.shape
+    n_parameters, n_points = z.shape
     score = np.empty((2 * n_parameters, n_points))
     gradient[:] = 0.0
     for p in range(n_parameters):
         for j in range(n_points):
-            z = (eta[p, j] - mean[p]) / sd[p]
-            score[p, j], score[n_parameters + p, j] = z / sd[p], z * z - 1.0
+            score[p, j], score[n_parameters + p, j] = z[p, j] / sd[p], z[p, j] ** 2 - 1.0
             gradient[p] += weight[j] * score[p, j]
             gradient[n_parameters + p] += weight[j] * score[n_parameters + p, j]
     if hessian.size == 0:
@@ -134,13 +123,19 @@ def score_population(eta, mean, sd, weight, gradient, hessian):
 
 @njit(**JIT)
 def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gradient, hessian):
-    """`weight_points` and `score_population` for an index array of subjects; other arrays lead with all S."""
-    no_hessian = np.empty((0, 0))
+    """Shares and `score_population` for an index array of subjects; other arrays lead with all S."""
+    n_parameters, n_points = eta.shape[1:]
+    no_hessian, z = np.empty((0, 0)), np.empty((n_parameters, n_points))
+    root = np.zeros((n_parameters, n_parameters))
     for s in subjects:
-        value[s] = weight_points(eta[s], log_ratio[s], mean[s], sd[s], weight[s])
+        for p in range(n_parameters):
+            root[p, p] = 1.0 / sd[s, p]
+        value[s], total = weigh(eta, log_ratio, s, mean[s], root, False, z, weight[s])
+        for j in range(n_points):
+            weight[s, j] /= total
         if order > 0:
             h = hessian[s] if order > 1 else no_hessian
-            score_population(eta[s], mean[s], sd[s], weight[s], gradient[s], h)
+            score_population(z, sd[s], weight[s], gradient[s], h)
 
 
 def importance_points(
@@ -183,25 +178,26 @@ def importance_points(
     drawn = {"n_points": n_points, "cores": cores}
     around = (modes.eta, modes.covariance)
     first = proposal_at(mean, sd, around)
-    points = _draw(problem, first, random_seed=random_seed, progress=progress, **drawn)
+    points = draw_points(problem, first, random_seed=random_seed, progress=progress, **drawn)
     heavy = np.flatnonzero(~(diagnose(points, mean, sd)[1] <= GOOD_K))
     if heavy.size == 0:
         return points
     centre, covariance = posterior_moments(points.take(heavy), mean[heavy], sd[heavy])
     better = (centre, widened(covariance, sd[heavy]))
     second = proposal_at(mean[heavy], sd[heavy], better, better, tuple(values[heavy] for values in around))
-    return points.put(heavy, _draw(problem.select(heavy), second, random_seed=random_seed + 1, **drawn))
+    return points.put(heavy, draw_points(problem.select(heavy), second, random_seed=random_seed + 1, **drawn))
 
 
-def _draw(
+def draw_points(
     problem: Problem,
     proposal: Proposal,
     *,
     n_points: int,
     random_seed: int,
-    cores: int | None,
+    cores: int | None = None,
     progress: bool = False,
 ) -> Points:
+    """Draw points from a proposal and score them."""
     eta = proposal.draw(n_points, random_seed)
     loglik = np.empty((eta.shape[0], n_points))
 

@@ -18,7 +18,7 @@ N_POINTS = 37
 
 @njit(nogil=True)
 def exponentials(x):
-    out = np.empty(x.size)
+    out = np.empty(x.size, x.dtype)
     for j in range(x.size):
         out[j] = exp_negative(x[j])
     return out
@@ -28,6 +28,12 @@ def exponentials(x):
 def test_the_exponential_is_exact_to_rounding(values):
     x = np.array(values)
     np.testing.assert_allclose(exponentials(x), np.exp(x), rtol=3e-14)
+
+
+@given(st.lists(st.floats(-87, 0, width=32), min_size=1, max_size=40))
+def test_the_exponential_in_single_precision_is_nearly_exact_to_rounding(values):
+    x = np.array(values, dtype=np.float32)
+    np.testing.assert_allclose(exponentials(x), np.exp(x.astype(np.float64)), rtol=5e-7)
 
 
 def test_the_exponential_of_very_small_numbers_is_next_to_nothing():
@@ -46,6 +52,11 @@ def study(n_parameters: int, dense: bool, seed: int = 0) -> dict[str, np.ndarray
         "root": root,
         "group": np.array([0, 1, 0, 1, 1]),
     }
+
+
+def single(study: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same points in single precision."""
+    return {**study, **{name: study[name].astype(np.float32) for name in ("eta", "log_ratio")}}
 
 
 def log_marginal(study: dict[str, np.ndarray], dense: bool) -> tuple[float, np.ndarray, np.ndarray]:
@@ -80,6 +91,14 @@ def test_the_gradient_is_that_of_finite_differences(n_parameters, dense):
             around[1][name][at] -= step
             up, down = (log_marginal(each, dense)[0] for each in around)
             assert slope[at] == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6), (name, at)
+
+
+@pytest.mark.parametrize(("n_parameters", "dense"), CASES)
+def test_single_precision_is_enough(n_parameters, dense):
+    given_ = study(n_parameters, dense)
+    exact, rounded = log_marginal(given_, dense), log_marginal(single(given_), dense)
+    for one, other in zip(exact, rounded, strict=True):
+        np.testing.assert_allclose(one, other, rtol=3e-5, atol=3e-5)
 
 
 def test_points_that_all_are_impossible_give_no_number():

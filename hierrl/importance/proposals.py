@@ -6,7 +6,7 @@ tails, and the density of a point is that of the whole mixture, wherever it came
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,10 @@ class Component:
     """(S, P, P) lower triangle L; L L' is the scale matrix."""
     freedom: float
 
+    def take(self, subjects: npt.NDArray) -> Component:
+        """The same for some subjects."""
+        return replace(self, centre=self.centre[subjects], factor=self.factor[subjects])
+
     def place(self, uniform: FloatArray, radius: FloatArray) -> FloatArray:
         """Points (S, P, J) from uniform (S, J, P) and radius (J,) numbers in (0, 1)."""
         stretch = np.sqrt(self.freedom / (2 * gammaincinv(self.freedom / 2, radius)))
@@ -56,6 +60,10 @@ class Proposal:
     """A mixture of components, whose shares add up to 1."""
 
     components: tuple[Component, ...]
+
+    def take(self, subjects: npt.NDArray) -> Proposal:
+        """The proposals of some subjects."""
+        return Proposal(tuple(component.take(subjects) for component in self.components))
 
     def counts(self, n_points: int) -> npt.NDArray[np.int64]:
         """How many of the points each component gets."""

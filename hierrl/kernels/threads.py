@@ -82,7 +82,7 @@ def over_subjects(
         timed(chunks[0])
         return outcome
     try:
-        with _bar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
+        with ProgressBar(progress, description, sizes.size) as tick, ThreadPoolExecutor(cores) as pool:
             _drain({pool.submit(timed, chunk): chunk for chunk in chunks}, tick)
     except KeyboardInterrupt:
         if not keep:
@@ -113,7 +113,7 @@ def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:
     return sorted(chunks, key=lambda chunk: -sizes[chunk].sum())
 
 
-class _bar:
+class ProgressBar:
     """A rich progress bar where somebody can see it, nothing elsewhere."""
 
     def __init__(self, wanted: bool, description: str, total: int):

@@ -11,6 +11,7 @@ This builds nutpie's own class, whose fields are not a public interface. If they
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,26 +86,56 @@ def _compile(model: pm.Model, names: list[str], shapes: list[tuple[int, ...]], s
     shared = function.get_shared()
     arrays = {str(k): np.array(variable.get_value(), order="C") for k, variable in enumerate(shared)}
     layout, arguments = _layout(shapes, list(arrays.values()))
-    size = sum(map(_size, shapes))
     return CompiledPyMCModel(
-        _n_dim=size,
         dims=dict(model.named_vars_to_dims),
         _coords={name: pd.Index(values) for name, values in model.coords.items()},
-        _shapes=dict(zip(names, shapes, strict=True)),
         compiled_logp_func=c_function(
             _logp_source(arguments, len(names), layout.size), "logp_in_c", LOGP_IN_C, function.vm.jit_fn
         ),
         compiled_expand_func=c_function(EXPAND, "expand_in_c", EXPAND_IN_C, function.vm.jit_fn),
-        initial_point_func=lambda seed: np.concatenate([np.ravel(start(seed)[name]) for name in names]),
-        shared_data=arrays,
         shared_var_keys={variable: str(k) for k, variable in enumerate(shared)},
-        user_data=layout,
-        n_expanded=size,
-        shape_info=(names, None, shapes),
         logp_func=function,
         expand_func=None,
         reparameterized_names=[],
+        **_sized(names, shapes, arrays, start),
     )
+
+
+def _sized(
+    names: list[str], shapes: list[tuple[int, ...]], arrays: dict[str, npt.NDArray[Any]], start: Start
+) -> dict[str, Any]:
+    """The fields of nutpie's class that depend on the data."""
+    size = sum(map(_size, shapes))
+    return {
+        "_n_dim": size,
+        "_shapes": dict(zip(names, shapes, strict=True)),
+        "initial_point_func": lambda seed: np.concatenate([np.ravel(start(seed)[name]) for name in names]),
+        "shared_data": arrays,
+        "user_data": _layout(shapes, list(arrays.values()))[0],
+        "n_expanded": size,
+        "shape_info": (names, None, shapes),
+    }
+
+
+def is_resizable(compiled: Any) -> bool:
+    """Whether `with_arrays` may change sizes: the fast path of `compile_model` was taken."""
+    return compiled.user_data.ndim == 1
+
+
+def with_arrays(compiled: Any, arrays: Mapping[str, npt.NDArray[Any]], start: Start) -> Any:
+    """A compiled model with other data, by the names of its shared variables, and other starting values.
+
+    Nothing is compiled. Sizes may differ if `is_resizable`; without, starting values stay what they were.
+    """
+    if not is_resizable(compiled):
+        return compiled.with_data(**arrays)
+    data = {
+        key: np.array(arrays.get(variable.name, compiled.shared_data[key]), order="C")
+        for variable, key in compiled.shared_var_keys.items()
+    }
+    names = list(compiled.shape_info[0])
+    shapes = [np.shape(start(0)[name]) for name in names]
+    return replace(compiled, **_sized(names, shapes, data, start))
 
 
 def logp_and_gradient(model: pm.Model) -> Any:

@@ -263,8 +263,9 @@ class CorrelationRootPullback(ArraysOp):
 class LogMarginal(ArraysOp):
     """Log marginal likelihood (1,) of all subjects from importance points, and its gradient in the populations.
 
-    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,), eta
-    (S, P, J), log_ratio (S, J); see `hierrl.kernels.points`. The gradient is the second and the third output.
+    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,); eta
+    (S, P, J) and log_ratio (S, J) in single precision. See `hierrl.kernels.points`. The gradient is the second and
+    the third output.
     """
 
     outputs = (pt.dvector, pt.dmatrix, pt.dtensor3)

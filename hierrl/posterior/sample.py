@@ -16,6 +16,9 @@ from hierrl.kernels.problem import Problem
 from hierrl.models.model import Model
 from hierrl.posterior.diagnostics import Diagnosis, diagnose, warn_if_not_converged
 from hierrl.posterior.layout import Layout, Parametrization, UserNumbers, lay_out
+from hierrl.posterior.marginal_audit import add_audit, judged
+from hierrl.posterior.marginal_sample import DEFAULT_TUNE as MARGINAL_TUNE
+from hierrl.posterior.marginal_sample import check_marginal, sample_marginal
 from hierrl.posterior.model import write_model
 from hierrl.posterior.samplers import SAMPLERS, Draws, Run
 from hierrl.prior import Prior
@@ -24,6 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_TUNE = 500
 """Warm-up draws per chain: chains start near the posterior, in coordinates of about unit scale."""
+
+METHODS = ("nuts", "marginal")
 
 NO_BOUND = "A posterior is no point: log-likelihood, bound and gap are for point fits."
 
@@ -37,7 +42,7 @@ def fit_posterior(
     formula: Formula = None,
     spread_by: str | None = None,
     correlated: bool = False,
-    method: Literal["nuts"] = "nuts",
+    method: Literal["nuts", "marginal"] = "nuts",
     parametrization: Parametrization = "auto",
     draws: int = 1000,
     tune: int | None = None,
@@ -48,6 +53,7 @@ def fit_posterior(
     progress: bool = True,
     log_likelihood: bool = False,
     sampler: Literal["nutpie", "pymc"] = "nutpie",
+    points: int | None = None,
 ) -> xr.DataTree:
     r"""Sample the posterior of all subjects and of the population they come from.
 
@@ -74,8 +80,10 @@ def fit_posterior(
         A categorical covariate of the subjects whose groups have spreads of their own; that of `prior` if not given.
     correlated : bool
         Let the parameters of a subject be correlated, with an LKJ prior of shape 2 (or that of `prior`).
-    method : {"nuts"}
-        No-U-turn sampler.
+    method : {"nuts", "marginal"}
+        ``"nuts"``: the no-U-turn sampler on subjects and population together. ``"marginal"``: the same sampler on the
+        population alone, the subjects integrated out by importance points, then subjects given the population: the
+        same posterior, for up to 6 parameters per subject; fresh points check the result.
     parametrization : {"auto", "informed", "noncentered", "centered"}
         Coordinates of the subjects. All give the same posterior; ``"auto"`` chooses and the settings say why.
     draws, tune, chains : int
@@ -92,6 +100,8 @@ def fit_posterior(
         Store the log-likelihood of every scored trial at every draw (``log_likelihood`` group): 32 kB per trial.
     sampler : {"nutpie", "pymc"}
         Who runs NUTS. Both sample the same `pymc.Model`.
+    points : int, optional
+        For ``method="marginal"``: importance points per subject and chain in the first round (1024 if not given).
 
     Returns
     -------
@@ -121,7 +131,10 @@ def fit_posterior(
     >>> fit = hr.fit_posterior(hr.model("rw"), data)  # doctest: +SKIP
     >>> fit["population"]["median"].mean(("chain", "draw"))  # doctest: +SKIP
     """
+    marginal = method == "marginal"
     _check(method, sampler, draws, chains)
+    if marginal:
+        check_marginal(model, data, sampler=sampler, parametrization=parametrization, points=points)
     started = perf_counter()
     layout = lay_out(
         model,
@@ -131,15 +144,18 @@ def fit_posterior(
         formula=formula,
         spread_by=spread_by,
         correlated=correlated,
-        parametrization=parametrization,
+        # The marginal sampler has no coordinates of subjects: the cheapest will do.
+        parametrization="noncentered" if marginal else parametrization,
         random_seed=random_seed,
         progress=progress,
     )
+    default_tune = MARGINAL_TUNE if marginal else DEFAULT_TUNE
     run = Run(
-        draws, DEFAULT_TUNE if tune is None else tune, chains, target_accept, cores, random_seed, progress
+        draws, default_tune if tune is None else tune, chains, target_accept, cores, random_seed, progress
     )
     prepared = perf_counter() - started
-    found = SAMPLERS[sampler](write_model(layout), layout, run)
+    audited = sample_marginal(layout, run, points) if marginal else None
+    found = audited.draws if audited else SAMPLERS[sampler](write_model(layout), layout, run)
     settings = {
         "estimator": "posterior",
         "method": method,
@@ -147,6 +163,7 @@ def fit_posterior(
         "log_likelihood": log_likelihood,
         **_recorded(run),
         **layout.record(),
+        **(audited.record() if audited else {}),
         "seconds": {"prepare": prepared, **found.seconds},
         "notes": [note for note in (_on_prior(layout), found.note) if note],
     }
@@ -154,7 +171,11 @@ def fit_posterior(
     population = layout.population.to_dataset(values.effects, values.log_sigma, values.partial)
     diverging = found.stats["diverging"].values
     diagnosis = diagnose(population, values.eta, diverging, problem=layout.problem)
+    if audited:
+        diagnosis = judged(diagnosis, audited.audits, layout.problem)
     fit = _build(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
+    if audited:
+        add_audit(fit, audited.audits)
     if found.note:
         warnings.warn(found.note, UserWarning, stacklevel=2)
     warn_if_not_converged(diagnosis)
@@ -207,10 +228,8 @@ def trial_log_likelihood(problem: Problem, theta: FloatArray) -> xr.Dataset:
 
 
 def _check(method: str, sampler: str, draws: int, chains: int) -> None:
-    if method == "marginal":
-        raise ValueError("method='marginal' is not available yet; method='nuts' gives the same posterior.")
-    if method != "nuts":
-        raise ValueError(f"method={method!r} is not one of ('nuts',).")
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is not one of {METHODS}.")
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler={sampler!r} is not one of {tuple(SAMPLERS)}.")
     for name, value in (("draws", draws), ("chains", chains)):
