@@ -59,7 +59,7 @@ def test_what_was_done_is_in_the_fit(fit):
 
 
 def test_contrasts_and_latents_take_a_marginal_fit(fit):
-    assert np.isfinite(hr.contrast(fit, "alpha", "group").table.select_dtypes("number")).all().all()
+    assert np.isfinite(hr.contrast(fit, "alpha", "group").select_dtypes("number")).all().all()
     assert "value" in hr.latents(fit)
 
 

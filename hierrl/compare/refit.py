@@ -17,8 +17,8 @@ from hierrl.prior import Prior, empirical_prior, weak_prior
 UNSTORED = ("penalty", "constraints")
 """Options of the monotone relaxation that are functions; a fit knows them by name only."""
 
-REPEATED = ("method", "sampler", "parametrization", "draws", "tune", "chains", "target_accept")
-"""Settings of a posterior that are arguments of `fit_posterior`."""
+REPEATED = ("method", "sampler", "parametrization", "draws", "tune", "chains", "target_accept", "points")
+"""Settings of a posterior that are arguments of `fit_posterior`, as far as its method has them."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _posterior(
         random_seed=seed,
         cores=resources.cores,
         progress=resources.progress,
-        **{name: settings[name] for name in REPEATED},
+        **{name: settings[name] for name in REPEATED if name in settings},
     )
 
 
