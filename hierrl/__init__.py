@@ -19,12 +19,12 @@ _PUBLIC = {
     "convex": ("fit_convex",),
     "mle": ("fit_mle",),
     "prior": ("Prior", "empirical_prior", "weak_prior"),
-    "posterior": ("fit_posterior", "pymc_model"),
+    "posterior": ("fit_posterior", "prior_sensitivity", "pymc_model"),
     "latents": ("latents", "log_likelihood"),
     "compare": ("compare",),
     "contrast": ("contrast",),
-    "simulate": ("Bandit", "simulate"),
-    "plots": ("plot_estimates", "plot_kernel", "plot_population", "plot_subject"),
+    "simulate": ("Bandit", "prior_predictive", "simulate"),
+    "plots": ("plot_estimates", "plot_kernel", "plot_population", "plot_prior_sensitivity", "plot_subject"),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

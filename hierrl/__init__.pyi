@@ -17,13 +17,16 @@ from hierrl.models import models as models
 from hierrl.plots import plot_estimates as plot_estimates
 from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population
+from hierrl.plots import plot_prior_sensitivity as plot_prior_sensitivity
 from hierrl.plots import plot_subject as plot_subject
 from hierrl.posterior import fit_posterior as fit_posterior
+from hierrl.posterior import prior_sensitivity as prior_sensitivity
 from hierrl.posterior import pymc_model as pymc_model
 from hierrl.prior import Prior as Prior
 from hierrl.prior import empirical_prior as empirical_prior
 from hierrl.prior import weak_prior as weak_prior
 from hierrl.simulate import Bandit as Bandit
+from hierrl.simulate import prior_predictive as prior_predictive
 from hierrl.simulate import simulate as simulate
 
 __version__: str

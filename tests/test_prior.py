@@ -256,6 +256,25 @@ def test_subjects_who_are_all_alike_do_not_make_the_spread_vanish():
         assert loc + 1.96 * scale > np.log(0.4)  # a usual spread stays possible
 
 
+def test_a_spread_that_data_bound_from_above_only_keeps_its_weak_prior():
+    # All subjects are alike: the likelihood has no optimum in the spread, it grows toward 0.
+    data = learners(np.full(30, 0.5), np.full(30, 3.0), n_trials=60, seed=9)
+    prior, weak = hr.empirical_prior(TWO, data), hr.weak_prior(TWO, data)
+    for label in prior.labels:
+        assert prior.log_sigma(label) == weak.log_sigma(label)
+        assert any(
+            note.startswith(f"Weak prior for {label} (spread): the data bound it from above only")
+            for note in prior.notes
+        )
+
+
+def test_a_spread_that_data_know_from_both_sides_gets_its_empirical_prior():
+    alpha, beta = population([0.0, 1.2], [0.8, 0.5], 40, seed=1)
+    prior = hr.empirical_prior(TWO, learners(alpha, beta, n_trials=200, seed=2))
+    assert {t.source for t in prior.terms} == {"empirical"}
+    assert prior.notes == ()
+
+
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 4.0), (0.0, 3.0), (0.5, 0.0), (0.5, 500.0)])
 def test_subjects_who_are_all_at_a_bound_do_not_make_nonsense(alpha, beta):
     data = learners(np.full(12, alpha), np.full(12, beta), n_trials=60, seed=10)

@@ -2,5 +2,6 @@
 
 from hierrl.posterior.model import pymc_model, trial_data
 from hierrl.posterior.sample import fit_posterior
+from hierrl.posterior.sensitivity import prior_sensitivity
 
-__all__ = ["fit_posterior", "pymc_model", "trial_data"]
+__all__ = ["fit_posterior", "prior_sensitivity", "pymc_model", "trial_data"]

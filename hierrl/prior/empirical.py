@@ -26,6 +26,10 @@ FLATTEST = 0.7
 """A standard error above this share of the weak prior's scale (which it includes): the data say less than
 that."""
 
+KNOWN_FROM_BELOW = 3.0
+"""Nats that a quarter of the spread must lose. If it loses less, the likelihood has no optimum to speak of: it only
+bounds the spread from above, and a wide prior in place of the weak one would let it go to zero."""
+
 WIDEST = 2.0
 """No empirical prior is wider than this many weak ones."""
 
@@ -68,8 +72,9 @@ def empirical_prior(
     .98 for `widen` = 5.
 
     A weak prior stays in place (and a note says why) for slopes and contrasts of a formula, always, and for
-    numbers about which the data say too little: a standard error above 0.7 of the weak prior's scale, or
-    fewer than three subjects. No scale is more than twice the weak prior's. Without an intercept (``"0 +
+    numbers about which the data say too little: a standard error above 0.7 of the weak prior's scale, a spread
+    that the data bound from above only (a quarter of it loses fewer than 3 nats), or fewer than three
+    subjects. No scale is more than twice the weak prior's. Without an intercept (``"0 +
     group"``) all groups get the same centre, and scales that leave their differences a weak prior; so do the
     spreads of groups that have their own (`spread_by`).
 
@@ -198,6 +203,12 @@ def _terms(
             terms.append(replace(term, note="slopes and contrasts are never centred at the data"))
             continue
         new = _centred(term, estimate.phi[k], error[k], widen)
+        # Spreads stand last in phi.
+        lost = estimate.lost_without_spread[k - layout.loc.size] if term.role == LOG_SIGMA else np.inf
+        if new.source == "empirical" and lost < KNOWN_FROM_BELOW:
+            spread = np.exp(estimate.phi[k])
+            note = f"the data bound it from above only (a quarter of {spread:.2f} loses {lost:.1f} nats)"
+            new = replace(term, note=note)
         if new.source == "weak":
             what = "spread" if term.role == LOG_SIGMA else term.coefficient
             notes.append(f"Weak prior for {term.parameter} ({what}): {new.note}.")

@@ -11,7 +11,7 @@ from hierrl.data.table import listed
 from hierrl.importance import Modes, penalised_modes
 from hierrl.importance.pareto import GOOD_K
 from hierrl.kernels.problem import Problem
-from hierrl.marginal import diagnose, importance_points
+from hierrl.marginal import Points, diagnose, importance_points, log_marginals
 from hierrl.prior.population import Layout, laplace_em, maximise_marginal
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +24,9 @@ N_POINTS, N_POINTS_MANY, MANY_PARAMETERS = 256, 1024, 5
 MAX_ROUNDS, STILL, NO_GAIN = 10, 0.25, 0.5
 """Points are drawn anew at the optimum, at least once, until it moves by fewer standard errors than `STILL`
 or the log-posterior gains less than `NO_GAIN` nats (with many parameters, points' chance keeps moving it)."""
+
+SMALL_SPREAD = 4.0
+"""A spread is known from below if one so many times smaller is much less likely."""
 
 NARROWEST_START, WIDEST_START = 0.3, 2.0
 """For population standard deviations at the start of the search."""
@@ -40,6 +43,8 @@ class Estimate:
     used: BoolArray
     """(S,): subjects that took part."""
     notes: tuple[str, ...]
+    lost_without_spread: FloatArray
+    """(P,) nats of marginal likelihood that are lost if a parameter's spread is a quarter; NaN if unknown."""
 
 
 def estimate_population(
@@ -77,14 +82,22 @@ def estimate_population(
                 "the population was estimated by Laplace-EM, which is biased toward small spreads where "
                 "subjects are uninformative."
             )
-            return Estimate(*rough, (note,))
+            return Estimate(*rough, (note,), np.full(layout.n_parameters, np.nan))
         new, covariance, now = maximise_marginal(points, layout, phi, used)
         moved = np.abs(new - phi) / np.sqrt(np.diag(covariance))
         gain = now - before if np.array_equal(used, last) else np.inf
         phi, before, last = new, now, used
         if round_ > 0 and (moved.max() < STILL or gain < NO_GAIN):
             break
-    return Estimate(phi, covariance, used, _left_out(problem, used))
+    return Estimate(phi, covariance, used, _left_out(problem, used), _lost(points, layout, phi, used))
+
+
+def _lost(points: Points, layout: Layout, phi: FloatArray, used: BoolArray) -> FloatArray:
+    """What the marginal likelihood loses (P,) where one of the spreads is a quarter."""
+    some, (mean, sd) = points.take(used), layout.population(phi)
+    whole = log_marginals(some, mean[used], sd)[0].sum()
+    quarters = np.where(np.eye(sd.size, dtype=bool), sd / SMALL_SPREAD, sd)
+    return np.array([whole - log_marginals(some, mean[used], quarter)[0].sum() for quarter in quarters])
 
 
 def _begin(layout: Layout, start: FloatArray | None) -> tuple[FloatArray, FloatArray]:

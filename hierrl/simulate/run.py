@@ -13,7 +13,9 @@ import xarray as xr
 
 from hierrl.models.model import Model
 from hierrl.models.values import Values, gather
+from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
+from hierrl.simulate.prior import subjects_of
 from hierrl.simulate.recorded import Recorded
 from hierrl.simulate.schedule import Schedule
 from hierrl.simulate.stage import attributes_of, behaviour_of, play_schedule
@@ -25,7 +27,7 @@ TRUE = "true_"
 def simulate(
     model: Model,
     task: Bandit | Recorded,
-    parameters: Values,
+    parameters: Values | Prior,
     *,
     n_subjects: int | None = None,
     covariates: Mapping[str, Any] | pd.DataFrame | None = None,
@@ -42,9 +44,11 @@ def simulate(
         From `hr.model` or `hr.Model`.
     task : Bandit or Recorded
         A description, or the schedule of recorded behaviour (``Bandit.recorded(data)``).
-    parameters : mapping or Dataset
+    parameters : mapping, Dataset or Prior
         Name -> number, array (S,), or, if the parameter is per arm, (m,) or (S, m); in raw reward units, as
-        fits report them. One draw of a fit will do: ``fit["posterior"].isel(chain=0, draw=0)``.
+        fits report them. One draw of a fit will do: ``fit["posterior"].isel(chain=0, draw=0)``. From a prior a
+        population is drawn, and subjects who belong to it; what its formula needs must be in `covariates` or
+        in recorded data.
     n_subjects : int, optional
         S, where neither the task nor the parameters say it.
     covariates : mapping or DataFrame, optional
@@ -58,7 +62,7 @@ def simulate(
         As from `behaviour`: every fit takes it. Besides, by subject ``true_<label>``, the parameters
         (`truth_of` collects them); by trial, where the task knows them, ``best_arm`` (label of the arm with
         the highest mean payoff) and ``reversal`` (the means have just changed places);
-        ``attrs["simulation"]`` (JSON: model, task, seed).
+        ``attrs["simulation"]`` (JSON: model, task, seed, and the population that was drawn from a prior).
 
     Raises
     ------
@@ -79,22 +83,27 @@ def simulate(
             f"The task must be hr.Bandit(...) or hr.Bandit.recorded(data); found {type(task).__name__}."
         )
     rng = np.random.default_rng(random_seed)
-    parameters = _one_draw(parameters)
+    prior = parameters if isinstance(parameters, Prior) else None
+    values: Values = {} if isinstance(parameters, Prior) else _one_draw(parameters)
     by_subject = (
         {} if covariates is None else {str(name): np.asarray(covariates[name]) for name in covariates}
     )
-    schedule = task.schedule(_n_subjects(model, task, parameters, n_subjects, by_subject), rng)
-    frame = _with_covariates(_with_labels(schedule.frame, task, parameters), by_subject)
+    schedule = task.schedule(_n_subjects(model, task, values, n_subjects, by_subject), rng)
+    frame = _with_covariates(_with_labels(schedule.frame, task, values), by_subject)
     schedule = replace(schedule, frame=frame)
     _check_columns(model, schedule)
     subjects, arms = frame["subject"].values.tolist(), frame["arm"].values.tolist()
-    theta = np.ascontiguousarray(gather(model, parameters, subjects=subjects, arms=arms))
+    population: dict[str, Any] = {}
+    if prior is None:
+        theta = np.ascontiguousarray(gather(model, values, subjects=subjects, arms=arms))
+    else:
+        theta, population = subjects_of(model, prior, frame, rng)
     data = behaviour_of(
         model, schedule, *play_schedule(model, schedule, theta, rng.random(frame.sizes["trial"]))
     )
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
     seed = int(random_seed) if isinstance(random_seed, int | np.integer) else None
-    record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed}
+    record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed, **population}
     data = data.assign({name: ("subject", values, {"level": "subject"}) for name, values in truth.items()})
     return data.assign_attrs(attributes_of(data), simulation=json.dumps(record))
 
