@@ -12,8 +12,18 @@ where W, lower triangular, is a root of the precision, :math:`W^\top W = \Sigma^
           \partial \log L / \partial W = \text{lower part of } \operatorname{diag}(1 / W_{aa})
           - \langle z z^\top \rangle W^{-\top}.
 
+**Small spreads.** Where a population's standard deviation :math:`\sigma_a` falls below a floor :math:`f_a`, few points
+lie near :math:`\mu`, and chance would rule. But a likelihood is smooth: L solves the heat equation in
+:math:`v_a = \sigma_a^2`, so below the floor log L goes on along its tangent in v,
+
+.. math:: \log L(\sigma) = \log L(f) + \sum_a \kappa_a (\langle z_a^2 \rangle - 1), \qquad
+          \kappa_a = \tfrac12 (\sigma_a^2 / f_a^2 - 1) \le 0,
+
+which for a floor of a third of the likelihood's width errs by some :math:`10^{-3}`. Its gradient are weighted means
+again, with weights times :math:`1 + \sum_a \kappa_a (z_a^2 - \langle z_a^2 \rangle)`.
+
 Each step is a loop over the points that the compiler turns into vector instructions. ``dense`` says whether W has
-anything beside its diagonal.
+anything beside its diagonal; then there are no floors.
 """
 
 from __future__ import annotations
@@ -24,6 +34,7 @@ import numpy as np
 from numba import carray, types
 
 from hierrl.kernels.exponential import exp_negative
+from hierrl.kernels.informed import solve_lower
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.symbols import FLOATS, INTS, symbol
@@ -96,6 +107,20 @@ def _cross_sum(weight, z, a, b, total):
 
 
 @njit(**OVER_POINTS)
+def _add_scaled_deviation(z, a, scale, middle, out):
+    """``out += scale * (z[a]^2 - middle)`` over points."""
+    for j in range(out.size):
+        out[j] += scale * (z[a, j] * z[a, j] - middle)
+
+
+@njit(**OVER_POINTS)
+def _multiply(factor, out):
+    """``out *= factor`` over points."""
+    for j in range(out.size):
+        out[j] *= factor[j]
+
+
+@njit(**OVER_POINTS)
 def _copy_row(a, s, out):
     """``out = a[s]`` over points."""
     for j in range(out.size):
@@ -130,68 +155,118 @@ def weigh(eta, log_ratio, s, mean, root, dense, z, weight):
 
 
 @njit(**INNER)
-def _slopes(z, weight, total, root, dense, first, second, row, mean_bar, root_bar):
+def raised(root, floor, dense, used, kappa):
+    """The root with standard deviations no smaller than their floor (P,), and kappa (P,); whether any was."""
+    n, any_raised = kappa.size, False
+    for a in range(n):
+        kappa[a] = 0.0
+        for b in range(n):
+            used[a, b] = root[a, b]
+        if not dense and root[a, a] * floor[a] > 1.0:
+            used[a, a] = 1.0 / floor[a]
+            kappa[a] = 0.5 * ((used[a, a] / root[a, a]) ** 2 - 1.0)
+            any_raised = True
+    return any_raised
+
+
+@njit(**INNER)
+def continued(z, weight, total, kappa, first, second):
+    """What is added to log L where floors were in the way; means of z and z^2 there, first (P,), second (P, P)."""
+    value, zero = 0.0, weight.dtype.type(0.0)
+    for a in range(kappa.size):
+        if kappa[a] < 0.0:
+            one, two = _sums(weight, z, a, zero, zero)
+            first[a], second[a, a] = one / total, two / total
+            value += kappa[a] * (second[a, a] - 1.0)
+    return value
+
+
+@njit(**INNER)
+def _reweighted(z, kappa, second, factor, weight):
+    """Weights for the gradient of what `continued` adds."""
+    real = weight.dtype.type
+    fill(factor, real(1.0))
+    for a in range(kappa.size):
+        if kappa[a] < 0.0:
+            _add_scaled_deviation(z, a, real(kappa[a]), real(second[a, a]), factor)
+    _multiply(factor, weight)
+
+
+@njit(**INNER)
+def _diagonal_slopes(z, weight, total, root, used, kappa, first, second, mean_bar, root_bar):
     """Gradient of log L: mean_bar (P,) is overwritten, root_bar (P, P) is added to."""
+    zero = weight.dtype.type(0.0)
+    for a in range(kappa.size):
+        one, two = _sums(weight, z, a, zero, zero)
+        if kappa[a] < 0.0:
+            mean_bar[a] = (one / total - 2.0 * kappa[a] * first[a]) * used[a, a]
+            root_bar[a, a] -= (second[a, a] - 1.0) * used[a, a] ** 2 / root[a, a] ** 3
+        else:
+            mean_bar[a] = one / total * root[a, a]
+            root_bar[a, a] -= (two / total - 1.0) / root[a, a]
+
+
+@njit(**INNER)
+def _dense_slopes(z, weight, total, root, first, second, row, mean_bar, root_bar):
+    """As `_diagonal_slopes`, for any root."""
     n, zero = z.shape[0], weight.dtype.type(0.0)
     for a in range(n):
-        first[a], second[a, a] = _sums(weight, z, a, zero, zero)
-        for b in range(a if dense else 0):
-            second[a, b] = second[b, a] = _cross_sum(weight, z, a, b, zero)
+        one, two = _sums(weight, z, a, zero, zero)
+        first[a], second[a, a] = one / total, two / total
+        for b in range(a):
+            second[a, b] = second[b, a] = _cross_sum(weight, z, a, b, zero) / total
     for a in range(n):
         mean_bar[a] = 0.0
-        for b in range(a, n if dense else a + 1):
-            mean_bar[a] += root[b, a] * first[b] / total
-    for a in range(n):
-        if dense:
-            for b in range(n):
-                row[b] = second[a, b] / total
-            _solve_root(root, row)
-        else:
-            row[a] = second[a, a] / total / root[a, a]
-        for b in range(0 if dense else a, a + 1):
+        for b in range(a, n):
+            mean_bar[a] += root[b, a] * first[b]
+        for b in range(n):
+            row[b] = second[a, b]
+        solve_lower(root, row)  # a row of A W^-T for symmetric A
+        for b in range(a + 1):
             root_bar[a, b] -= row[b]
         root_bar[a, a] += 1.0 / root[a, a]
 
 
-@njit(**INNER)
-def _solve_root(root, x):
-    """x becomes W^-1 x: a row of ``A W^-T`` for symmetric A."""
-    for i in range(x.size):
-        for k in range(i):
-            x[i] -= root[i, k] * x[k]
-        x[i] /= root[i, i]
-
-
 @njit(**JIT)
-def log_marginal_pass(eta, log_ratio, mean, root, group, dense, mean_bar, root_bar):
+def log_marginal_pass(eta, log_ratio, mean, root, group, floor, dense, mean_bar, root_bar):
     """Sum over subjects of log L, and its gradient.
 
     Points eta (S, P, J), log_ratio (S, J); populations mean (S, P), root (G, P, P) and the group (S,) of each
-    subject. The gradient is written to mean_bar (S, P) and root_bar (G, P, P).
+    subject; floor (S, P) of the standard deviations. The gradient is written to mean_bar (S, P) and root_bar
+    (G, P, P).
     """
     n_subjects, n, n_points = eta.shape
     z, weight = np.empty((n, n_points), eta.dtype), np.empty(n_points, eta.dtype)
+    factor = np.empty(n_points, eta.dtype)
+    used, kappa = np.empty((n, n)), np.empty(n)
     first, second, row = np.empty(n), np.empty((n, n)), np.empty(n)
     for g in range(root.shape[0]):
         for a in range(n):
             fill(root_bar[g, a], 0.0)
     value = 0.0
     for s in range(n_subjects):
-        own = root[group[s]]
-        log_marginal, total = weigh(eta, log_ratio, s, mean[s], own, dense, z, weight)
+        own, own_bar = root[group[s]], root_bar[group[s]]
+        any_raised = raised(own, floor[s], dense, used, kappa)
+        log_marginal, total = weigh(eta, log_ratio, s, mean[s], used, dense, z, weight)
         value += log_marginal
-        _slopes(z, weight, total, own, dense, first, second, row, mean_bar[s], root_bar[group[s]])
+        if any_raised:
+            value += continued(z, weight, total, kappa, first, second)
+            _reweighted(z, kappa, second, factor, weight)
+        if dense:
+            _dense_slopes(z, weight, total, own, first, second, row, mean_bar[s], own_bar)
+        else:
+            _diagonal_slopes(z, weight, total, own, used, kappa, first, second, mean_bar[s], own_bar)
     return value
 
 
 SINGLES = types.CPointer(types.float32)
-# sizes S, P, J, G and dense; eta, log_ratio, mean, root, group; value and the two parts of the gradient
-SIGNATURE = types.int64(INTS, SINGLES, SINGLES, FLOATS, FLOATS, INTS, FLOATS, FLOATS, FLOATS)
+# sizes S, P, J, G and dense; eta, log_ratio, mean, root, group, floor; value and the two parts of the gradient
+SIGNATURE = types.int64(INTS, SINGLES, SINGLES, FLOATS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS)
 N_SIZES = 5
 
 
 @njit(**JIT)
-def log_marginal_in_c(sizes, eta, log_ratio, mean, root, group, value, mean_bar, root_bar):
+def log_marginal_in_c(sizes, eta, log_ratio, mean, root, group, floor, value, mean_bar, root_bar):
     """`log_marginal_pass` behind C pointers, for points in single precision: samplers call it ten thousands of times.
 
     Of a log marginal likelihood that costs some 1e-6, where the choice of the points costs 1e-2.
@@ -204,6 +279,7 @@ def log_marginal_in_c(sizes, eta, log_ratio, mean, root, group, value, mean_bar,
         carray(mean, (n_subjects, n)),
         carray(root, (n_groups, n, n)),
         carray(group, (n_subjects,)),
+        carray(floor, (n_subjects, n)),
         shape[4] != 0,
         carray(mean_bar, (n_subjects, n)),
         carray(root_bar, (n_groups, n, n)),
@@ -215,9 +291,11 @@ def log_marginal_caller() -> Callable[..., None]:
     """A plain function, to be compiled by its user, that hands C-contiguous arrays over to `log_marginal_in_c`."""
     in_c = symbol(log_marginal_in_c, SIGNATURE)
 
-    def call(mean, root, dense, group, eta, log_ratio, value, mean_bar, root_bar):
+    def call(mean, root, dense, group, floor, eta, log_ratio, value, mean_bar, root_bar):
         sizes = np.array((eta.shape[0], eta.shape[1], eta.shape[2], root.shape[0], dense))
-        found = (value.ctypes, mean_bar.ctypes, root_bar.ctypes)
-        in_c(sizes.ctypes, eta.ctypes, log_ratio.ctypes, mean.ctypes, root.ctypes, group.ctypes, *found)
+        given = (mean.ctypes, root.ctypes, group.ctypes, floor.ctypes)
+        in_c(
+            sizes.ctypes, eta.ctypes, log_ratio.ctypes, *given, value.ctypes, mean_bar.ctypes, root_bar.ctypes
+        )
 
     return call

@@ -15,7 +15,12 @@ from hierrl.importance.pareto import GOOD_K
 from hierrl.kernels.problem import Problem
 from hierrl.marginal import Points, diagnose, draw_points
 from hierrl.posterior.diagnostics import Diagnosis
-from hierrl.posterior.marginal_points import Populations, log_marginals_under, population_at
+from hierrl.posterior.marginal_points import (
+    Populations,
+    Whereabouts,
+    log_marginals_under,
+    population_at,
+)
 from hierrl.posterior.population import Population
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +33,9 @@ LARGEST_STRETCH = 0.05
 
 FRESH = 4
 """Times as many fresh points as a chain has: what is biased down with J is seen only against more of them."""
+
+LOWER = 2 / 3
+"""Times as high are the floors of spreads under fresh points."""
 
 REWEIGHTED = 100
 """Draws of each chain that fresh points reweight."""
@@ -95,7 +103,7 @@ class Audit:
 def audit(
     problem: Problem,
     population: Population,
-    proposal: Proposal,
+    where: Whereabouts,
     *,
     points: list[Points],
     phi: FloatArray,
@@ -103,17 +111,21 @@ def audit(
 ) -> Audit:
     """Judge chains phi (C, N, D), each of which had its own `points`, by fresh points from the same proposal.
 
+    There are more fresh points, and lower floors: what few points and extrapolated spreads do is seen as well.
+
     A draw's weight is the likelihood that fresh points give it over that which its own gave; weights add up to 1
     within a chain, since the constants of different points differ.
     """
     some = phi[:, _spread(phi.shape[1], REWEIGHTED)]
-    chains = zip(points, (Populations.of(population, x) for x in some), strict=True)
+    chains = zip(points, (Populations.of(population, x, where.floor) for x in some), strict=True)
     own = np.stack([log_marginals_under(*chain).sum(axis=1) for chain in chains])
-    everywhere = Populations.of(population, some.reshape(-1, some.shape[2]))
+    everywhere = Populations.of(population, some.reshape(-1, some.shape[2]), LOWER * where.floor)
     n_fresh = FRESH * points[0].eta.shape[2]
-    fresh = _under_fresh_points(problem, proposal, everywhere, n_points=n_fresh, random_seed=random_seed)
+    fresh = _under_fresh_points(
+        problem, where.proposal, everywhere, n_points=n_fresh, random_seed=random_seed
+    )
     shift, stretch = _compared(some, fresh.reshape(own.shape) - own)
-    k_hat, effective = _weights_over(population, points, phi)
+    k_hat, effective = _weights_over(population, points, phi, where.floor)
     return Audit(_names(population), shift, stretch, k_hat, effective, points[0].eta.shape[2])
 
 
@@ -148,11 +160,11 @@ def _compared(phi: FloatArray, log_weight: FloatArray) -> tuple[FloatArray, Floa
 
 
 def _weights_over(
-    population: Population, points: list[Points], phi: FloatArray
+    population: Population, points: list[Points], phi: FloatArray, floor: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Tail index and effective points (S,) that most of the group posterior keep."""
     examined = [
-        diagnose(own, *population_at(population, one))
+        diagnose(own, *population_at(population, one, floor))
         for own, chain in zip(points, phi, strict=True)
         for one in chain[_spread(len(chain), EXAMINED)]
     ]

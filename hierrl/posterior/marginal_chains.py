@@ -44,10 +44,12 @@ class Chains(NamedTuple):
     """Seconds before the first chain began."""
 
 
-def sample_chains(population: Population, group: Group, points: list[Points], run: Run) -> Chains:
+def sample_chains(
+    population: Population, group: Group, points: list[Points], *, floor: FloatArray, run: Run
+) -> Chains:
     """One chain for each set of points; on Ctrl-C what there is."""
     started = perf_counter()
-    arrays = group_arrays(population, group.factor)
+    arrays = group_arrays(population, group.factor, floor)
     middle = arrays["inverse"] @ (group.centre - arrays["loc"])
 
     def start(seed: Any) -> dict[str, FloatArray]:

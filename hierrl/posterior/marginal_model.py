@@ -36,8 +36,13 @@ _COMPILED: list[Any] = []
 """What was compiled in this process, if it serves every study."""
 
 
-def group_arrays(population: Population, factor: FloatArray) -> dict[str, npt.NDArray[Any]]:
-    """What the model needs of a study besides points; `factor` (D, D) is a root of the covariance of phi."""
+def group_arrays(
+    population: Population, factor: FloatArray, floor: FloatArray
+) -> dict[str, npt.NDArray[Any]]:
+    """What the model needs of a study besides points.
+
+    `factor` (D, D) is a root of the covariance of phi, `floor` (S, P) where standard deviations are raised to.
+    """
     (effects_loc, effects_scale), (spread_loc, spread_scale) = (
         population.effects_prior,
         population.spread_prior,
@@ -52,6 +57,7 @@ def group_arrays(population: Population, factor: FloatArray) -> dict[str, npt.ND
         "identity": np.eye(len(population.labels)),
         "dense": np.zeros(1, dtype=np.int64),
         "group": np.zeros(population.problem.n_subjects, dtype=np.int64),
+        "floor": floor,
     }
 
 
@@ -85,7 +91,7 @@ def write_group_model(arrays: Arrays) -> pm.Model:
         mean = PopulationMean()(phi[:n_effects], given["design"], given["owner"]) - given["centre"]
         precision: Any = pt.exp(-phi[n_effects:])
         root = precision[None, :, None] * given["identity"]
-        points = (given[name] for name in ("dense", "group", "eta", "log_ratio"))
+        points = (given[name] for name in ("dense", "group", "floor", "eta", "log_ratio"))
         pm.Potential("log_marginal", LogMarginal()(mean, root, *points)[0].sum())
     return model
 
@@ -103,5 +109,12 @@ def compile_group_model(arrays: Arrays, start: Start) -> Any:
 def _small(arrays: Arrays) -> Arrays:
     """A study of one subject with one point: what was compiled keeps its arrays for the life of the process."""
     one = np.s_[:1]
-    first = {"eta": np.s_[:1, :, :1], "log_ratio": np.s_[:1, :1], "design": one, "group": one, "centre": one}
+    first = {
+        "eta": np.s_[:1, :, :1],
+        "log_ratio": np.s_[:1, :1],
+        "design": one,
+        "group": one,
+        "floor": one,
+        "centre": one,
+    }
     return {name: values[first[name]].copy() if name in first else values for name, values in arrays.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierrl.importance import Component, Proposal, penalised_modes
-from hierrl.importance.gaussian import widened
+from hierrl.importance.gaussian import diagonal, widened
 from hierrl.kernels.resampling import log_marginals_at, resample
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 from hierrl.marginal import Points, importance_points, posterior_moments
@@ -30,6 +30,9 @@ NEAR_SHARE, NEAR_WIDER = 0.6, 1.3
 FAR_SHARE, FAR_WIDER = 0.2, 2.5
 POPULATION_WIDER = 1.5
 FREEDOM = 4.0
+
+FLOOR = 0.3
+"""Spreads of the population below this share of a subject's are not resolved by its points, but extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +59,26 @@ class Populations:
     """(S, T)"""
     owner: npt.NDArray[np.int64]
     """(T,)"""
+    floor: FloatArray
+    """(S, P) of the standard deviations."""
 
     @classmethod
-    def of(cls, population: Population, phi: FloatArray) -> Populations:
+    def of(cls, population: Population, phi: FloatArray, floor: FloatArray) -> Populations:
         """From vectors phi (N, D)."""
         n_effects = population.owner.size
         root = np.exp(-phi[:, n_effects:])[:, None, :, None] * np.eye(phi.shape[1] - n_effects)
         effects = np.ascontiguousarray(phi[:, :n_effects])
-        return cls(effects, root, population.design, population.owner)
+        return cls(effects, root, population.design, population.owner, floor)
 
     def take(self, subjects: npt.NDArray) -> Populations:
         """The same for some subjects."""
-        return replace(self, design=self.design[subjects])
+        return replace(self, design=self.design[subjects], floor=self.floor[subjects])
 
     @property
     def rest(self) -> tuple[npt.NDArray | bool, ...]:
         """Arguments of the kernels after the points."""
         group = np.zeros(len(self.design), dtype=np.int64)
-        return self.effects, self.root, False, self.design, self.owner, group
+        return self.effects, self.root, False, self.design, self.owner, group, self.floor
 
 
 def find_group(layout: Layout, random_seed: int, *, progress: bool) -> Group:
@@ -98,31 +103,55 @@ def pilot_points(layout: Layout, group: Group, random_seed: int) -> Points:
     return importance_points(layout.problem, mean, sd, n_points=N_PILOT, modes=modes, random_seed=random_seed)
 
 
-def population_at(population: Population, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, P) and standard deviation (S, P) of each subject's population."""
+def population_at(
+    population: Population, phi: FloatArray, floor: FloatArray | float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (S, P) and standard deviation (S, P), at least `floor`, of each subject's population."""
     n_effects = population.owner.size
-    mean = population.mean(phi[:n_effects])
-    return mean, np.broadcast_to(np.exp(phi[n_effects:]), mean.shape).copy()
-
-
-def proposal_over(population: Population, points: Points, group: Group) -> Proposal:
-    """Around each subject's posterior, narrow and wide, and around the population, all averaged over the group.
-
-    `points` tell the subjects' moments in each of the populations of `group`.
-    """
-    populations = [population_at(population, phi) for phi in group.phi]
-    moments = [posterior_moments(points, mean, sd) for mean, sd in populations]
-    centre, factor = _averaged(
-        [(m, widened(c, sd)) for (m, c), (_, sd) in zip(moments, populations, strict=True)]
+    return population.mean(phi[:n_effects]), np.maximum(np.exp(phi[n_effects:]), floor) + np.zeros(
+        (population.problem.n_subjects, 1)
     )
-    everyone = _averaged([(mean, sd[:, :, None] ** 2 * np.eye(sd.shape[1])) for mean, sd in populations])
-    return Proposal(
-        (
-            Component(NEAR_SHARE, centre, NEAR_WIDER * factor, FREEDOM),
-            Component(FAR_SHARE, centre, FAR_WIDER * factor, FREEDOM),
-            Component(1 - NEAR_SHARE - FAR_SHARE, everyone[0], POPULATION_WIDER * everyone[1], FREEDOM),
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Moments of the subjects and of the population, averaged over the group posterior."""
+
+    centre: FloatArray
+    """(S, P) of each subject"""
+    factor: FloatArray
+    """(S, P, P) root of its covariance"""
+    population: tuple[FloatArray, FloatArray]
+    """The same of its population."""
+
+    @property
+    def floor(self) -> FloatArray:
+        """(S, P): standard deviations of the population below this are extrapolated from here."""
+        return FLOOR * np.sqrt((self.factor**2).sum(axis=2))
+
+    @property
+    def proposal(self) -> Proposal:
+        """Around each subject's posterior, narrow and wide, and around the population."""
+        centre, spread = self.population
+        return Proposal(
+            (
+                Component(NEAR_SHARE, self.centre, NEAR_WIDER * self.factor, FREEDOM),
+                Component(FAR_SHARE, self.centre, FAR_WIDER * self.factor, FREEDOM),
+                Component(1 - NEAR_SHARE - FAR_SHARE, centre, POPULATION_WIDER * spread, FREEDOM),
+            )
         )
-    )
+
+
+def whereabouts(population: Population, points: Points, group: Group) -> Whereabouts:
+    """Where the subjects are in the populations of `group`, as `points` tell."""
+    mean, sd = population_at(population, group.centre)
+    middle = posterior_moments(points, mean, sd)[1]
+    floor = FLOOR * np.sqrt(np.diagonal(middle, axis1=1, axis2=2))
+    populations = [population_at(population, phi, floor) for phi in group.phi]
+    moments = [posterior_moments(points, *each) for each in populations]
+    subjects = [(m, widened(c, sd)) for (m, c), (_, sd) in zip(moments, populations, strict=True)]
+    everyone = [(mean, diagonal(sd**2)) for mean, sd in populations]
+    return Whereabouts(*_averaged(subjects), _averaged(everyone))
 
 
 def _averaged(moments: list[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.marginal import N_POINTS, Points, draw_points, pooled
+from hierrl.marginal import N_POINTS, draw_points, pooled
 from hierrl.models.model import Model
 from hierrl.posterior.coordinates import Point
 from hierrl.posterior.layout import Layout
@@ -23,7 +23,7 @@ from hierrl.posterior.marginal_points import (
     draw_subjects,
     find_group,
     pilot_points,
-    proposal_over,
+    whereabouts,
 )
 from hierrl.posterior.population import Population
 from hierrl.posterior.samplers import Draws, Run
@@ -118,26 +118,28 @@ def sample_marginal(layout: Layout, run: Run, n_points: int | None = None) -> Ma
     known, size = pilot_points(layout, group, run.random_seed), n_points or N_POINTS
     audits: list[Audit] = []
     while True:
-        proposal = proposal_over(population, known, group)
+        where = whereabouts(population, known, group)
         seeds = _seeds(run, len(audits))
         points = [
-            draw_points(problem, proposal, n_points=size, random_seed=seed, progress=run.progress)
+            draw_points(problem, where.proposal, n_points=size, random_seed=seed, progress=run.progress)
             for seed in seeds[: run.chains]
         ]
         clock.stop("points")
-        chains = sample_chains(population, group, points, run)
+        chains = sample_chains(population, group, points, floor=where.floor, run=run)
         points = [points[k] for k in chains.kept]
         clock.stop("sample")
         clock.move(chains.compiling, to="compile", of="sample")
-        audits.append(
-            audit(problem, population, proposal, points=points, phi=chains.phi, random_seed=seeds[-1])
-        )
+        audits.append(audit(problem, population, where, points=points, phi=chains.phi, random_seed=seeds[-1]))
         clock.stop("audit")
         if chains.note or _finished(audits):
             break
         known, group, size = pooled(points), _group_of(chains.phi), GROWTH * size
-    values = _with_subjects(population, points, chains.phi, seeds)
+    drawn = [
+        draw_subjects(own, Populations.of(population, phi, where.floor), seed)
+        for own, phi, seed in zip(points, chains.phi, seeds, strict=False)
+    ]
     clock.stop("sample")
+    values = _values(population, chains.phi, np.stack(drawn))
     return Marginal(Draws(values, chains.stats, chains.note, clock.seconds), audits)
 
 
@@ -160,11 +162,6 @@ def _group_of(phi: FloatArray) -> Group:
     return Group(flat[some], flat.mean(axis=0), np.linalg.cholesky(np.cov(flat.T)))
 
 
-def _with_subjects(population: Population, points: list[Points], phi: FloatArray, seeds: list[int]) -> Point:
-    """The draws of the population with one of every subject beside each."""
+def _values(population: Population, phi: FloatArray, eta: FloatArray) -> Point:
     n_effects = population.owner.size
-    eta = [
-        draw_subjects(own, Populations.of(population, chain), seed)
-        for own, chain, seed in zip(points, phi, seeds, strict=False)
-    ]
-    return Point(phi[..., :n_effects], phi[..., n_effects:], np.stack(eta))
+    return Point(phi[..., :n_effects], phi[..., n_effects:], eta)

@@ -263,9 +263,9 @@ class CorrelationRootPullback(ArraysOp):
 class LogMarginal(ArraysOp):
     """Log marginal likelihood (1,) of all subjects from importance points, and its gradient in the populations.
 
-    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,); eta
-    (S, P, J) and log_ratio (S, J) in single precision. See `hierrl.kernels.points`. The gradient is the second and
-    the third output.
+    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,), floor
+    (S, P) of the standard deviations; eta (S, P, J) and log_ratio (S, J) in single precision. See
+    `hierrl.kernels.points`. The gradient is the second and the third output.
     """
 
     outputs = (pt.dvector, pt.dmatrix, pt.dtensor3)
@@ -274,10 +274,10 @@ class LogMarginal(ArraysOp):
     def function(self) -> Callable[..., Any]:
         call = numba_njit(log_marginal_caller())
 
-        def log_marginal(mean, root, dense, group, eta, log_ratio):
+        def log_marginal(mean, root, dense, group, floor, eta, log_ratio):
             mean, root = np.ascontiguousarray(mean), np.ascontiguousarray(root)
             value, mean_bar, root_bar = np.empty(1), np.empty(mean.shape), np.empty(root.shape)
-            call(mean, root, dense[0], group, eta, log_ratio, value, mean_bar, root_bar)
+            call(mean, root, dense[0], group, floor, eta, log_ratio, value, mean_bar, root_bar)
             return value, mean_bar, root_bar
 
         return log_marginal
