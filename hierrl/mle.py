@@ -11,7 +11,7 @@ import xarray as xr
 
 from hierrl.convex import CERTIFIED, fit_convex
 from hierrl.convex.branch import Proof, prove
-from hierrl.convex.hull import lay_out
+from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, theta_of, warn_of_failures

@@ -74,3 +74,12 @@ def test_every_cached_function_of_the_package_has_the_careful_cache():
     careless = re.compile(r"from numba import .*njit|numba\.njit\((\*\*|.*cache)")
     found = [path.name for path in package.rglob("*.py") if careless.search(path.read_text())]
     assert set(found) - {"jit.py"} == set(), "write: from hierrl.kernels.jit import njit"
+
+
+@pytest.mark.parametrize("error", [AttributeError, ImportError])
+def test_an_index_that_names_a_type_which_has_moved_counts_as_none(error):
+    def load() -> dict[str, str]:
+        raise error("no such type here any more")
+
+    assert jit.forgiving(load)() == {}
+    assert jit.forgiving(lambda: {"a": "b"})() == {"a": "b"}

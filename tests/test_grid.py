@@ -11,7 +11,8 @@ from builders import random_behaviour
 
 import hierrl as hr
 from hierrl.convex.grid import solve_grid
-from hierrl.convex.hull import lay_out, solve_hull
+from hierrl.convex.hull import solve_hull
+from hierrl.convex.layout import lay_out
 from hierrl.convex.monotone import solve_monotone
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import Problem, prepare

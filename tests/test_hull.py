@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hierrl as hr
-from hierrl.convex.hull import lay_out, logits_of, solve_hull
+from hierrl.convex.hull import logits_of, solve_hull
+from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
 from hierrl.kernels.jit import njit
 from hierrl.kernels.newton import maximise

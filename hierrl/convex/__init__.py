@@ -12,7 +12,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.convex.branch import Proof, prove
-from hierrl.convex.hull import LOOSE, STATUS, Hull, Relaxation, lay_out, logits_of, relaxation_and_leaves
+from hierrl.convex.hull import LOOSE, STATUS, Relaxation, logits_of, relaxation_and_leaves
+from hierrl.convex.layout import Hull, lay_out
 from hierrl.convex.recovery import recover, starts_from
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, warn_of_failures

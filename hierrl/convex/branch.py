@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hierrl.convex.hull import (
-    Hull,
     Leaves,
     Nodes,
     Relaxation,
@@ -25,6 +24,7 @@ from hierrl.convex.hull import (
     solve_tasks,
     values_of,
 )
+from hierrl.convex.layout import Hull
 from hierrl.convex.recovery import starts_from
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem

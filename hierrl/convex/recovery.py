@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hierrl.convex.hull import Hull, Relaxation, lay_out, values_of
+from hierrl.convex.hull import Relaxation, values_of
+from hierrl.convex.layout import Hull, lay_out
 from hierrl.convex.solver import weigh_batch
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem

@@ -9,7 +9,8 @@ each :math:`F_t` at the end that suits the sign of :math:`r_t`; the *mean-value*
 half-widths times the largest slopes; and Taylor's of second order. Where a prediction error may have either sign in a
 box, both rates are allowed for. The path is continuous there, its slope is not; the enclosure contains the slopes on
 both sides, and so all generalised gradients (Clarke 1983), which is all that the mean value theorem asks for. Such a
-box is *kinked* and has no bound of second order.
+box has kinks *inside* and no bound of second order. Where an error is 0 on the edge of a box only, the path is smooth
+in the box, but its slopes there say nothing about the other side of the edge.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from hierrl.kernels.loops import INNER, add_scaled, copy, fill, fill_rows
 from hierrl.kernels.prices import LANES
 from hierrl.kernels.rule import HOLD, LEARN, pair
 from hierrl.kernels.tables import NEGATIVE, POSITIVE, START
+
+SMOOTH, ON_EDGE, INSIDE = range(3)
+"""Where a path has kinks."""
 
 
 @njit(**INNER)
@@ -159,12 +163,12 @@ def bend_step(low, high, e0, e1, up, down, split, dj0, dj1, dk0, dk1, b0, b1):
 
 @njit(**INNER)
 def box_prices(
-    kind, target, reset, context, n_contexts, low, high, axis, n_axes, split, accumulate, r, value, slope, bend, kinked
+    kind, target, reset, context, n_contexts, low, high, axis, n_axes, split, accumulate, r, value, slope, bend, kinks
 ):  # fmt: skip
     """Add enclosures of one arm's price over boxes low, high (roles + 1, N).
 
     Value (2, N), slope (2, D, N) and bend (2, pairs, N), packed as in `hierrl.kernels.rule.pair`, are added to;
-    kinked (N,) is set where bends do not exist.
+    kinks (N,) become ON_EDGE or INSIDE where the path has kinks at the edge of the box or in it.
     """
     n, n_pairs = low.shape[1], pair(n_axes, 0)
     q, d = np.zeros((n_contexts, 2, n)), np.zeros((n_contexts, n_axes, 2, n))
@@ -191,7 +195,7 @@ def box_prices(
         if role == HOLD:
             continue
         either = split and role == LEARN
-        errors(aim, q[x, 0], q[x, 1], either, e0, e1, kinked)
+        errors(aim, q[x, 0], q[x, 1], either, e0, e1, kinks)
         widest_rates(e0, e1, low, high, role, either, rate0, rate1)
         for k in range(n_axes):
             for j in range(k + 1):
@@ -213,11 +217,12 @@ def box_prices(
 
 
 @njit(**LANES)
-def errors(aim, q0, q1, either, e0, e1, kinked):
-    """Enclose the prediction error (N,); where it may have either sign and that matters the box is kinked."""
+def errors(aim, q0, q1, either, e0, e1, kinks):
+    """Enclose the prediction error (N,); say where it may have either sign, or is 0 on an edge, and that matters."""
     for g in range(q0.size):
         e0[g], e1[g] = aim - q1[g], aim - q0[g]
-        kinked[g] = kinked[g] or (either and e0[g] < 0.0 and e1[g] > 0.0)
+        if either and e0[g] <= 0.0 and e1[g] >= 0.0:
+            kinks[g] = max(kinks[g], INSIDE if e0[g] < 0.0 and e1[g] > 0.0 else ON_EDGE)
 
 
 @njit(**LANES)

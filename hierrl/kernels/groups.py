@@ -1,7 +1,7 @@
 """Groups of paths: a channel (of one arm if it is per arm) with a sign, as a function of its shape parameters.
 
 A group adds over its arms what `prices` and `walk` do for one. ``layout`` describes groups as arrays; see
-`hierrl.convex.hull.Layout`. ``box`` (2, G, D) holds the smallest and largest shape parameters of each group.
+`hierrl.convex.layout.Layout`. ``box`` (2, G, D) holds the smallest and largest shape parameters of each group.
 
 Most groups lie along a *line*: one rate, and perhaps a start value in which the path is affine, so that the ends of
 its interval stand for all between. The others have several axes and go to `hierrl.kernels.planes`.
@@ -17,6 +17,7 @@ from hierrl.kernels.loops import INNER, copy, fill, fill_rows
 from hierrl.kernels.planes import descending, has_arm, plane_bound, plane_peaks, plane_prices, target_of
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
 from hierrl.kernels.rule import walk, walk_contexts
+from hierrl.kernels.subdivide import between
 from hierrl.kernels.tables import START
 
 SLACK = 2.5e-5
@@ -121,7 +122,7 @@ def rate_grid(layout, low, high):
     grid = layout.grid
     rates = np.empty(grid.size)
     for k in range(grid.size):
-        rates[k] = low + (high - low) * grid[k]
+        rates[k] = between(low, high, grid[k])
     return rates
 
 

@@ -34,9 +34,22 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         file = Path(function.__code__.co_filename).resolve()
         if hasattr(index, "_source_stamp") and file.is_file():
             index._source_stamp = fingerprint(file)  # type: ignore[union-attr]
+            index._load_index = forgiving(index._load_index)  # type: ignore[union-attr]
         return dispatcher
 
     return compiled_when_called
+
+
+def forgiving(load: Callable[[], dict[Any, str]]) -> Callable[[], dict[Any, str]]:
+    """An index that refers to a type which has moved since, as after an upgrade, is as good as none."""
+
+    def load_or_nothing() -> dict[Any, str]:
+        try:
+            return load()
+        except (AttributeError, ImportError):
+            return {}
+
+    return load_or_nothing
 
 
 @cache

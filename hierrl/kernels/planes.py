@@ -7,24 +7,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierrl.kernels.boxes import box_prices, by_role, point_prices, slope_prices
+from hierrl.kernels.boxes import INSIDE, SMOOTH, box_prices, by_role, point_prices, slope_prices
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, add_scaled, copy, dot, fill, fill_rows
 from hierrl.kernels.newton import newton_step
-from hierrl.kernels.prices import parabola_bound
 from hierrl.kernels.rule import curvature, pair, sensitivity, walk, walk_contexts
+from hierrl.kernels.subdivide import (
+    adjacent,
+    bisect,
+    box_bound,
+    centres,
+    first_boxes,
+    grid_points,
+    live_axes,
+    sharpen,
+    shrink,
+    ticks,
+)
 
-FIRST_BOXES = 32
 POINTS = 256
-"""Boxes to begin with, and points of the grid that peaks are looked for on, at most."""
-EXTENT = 6.0
-"""Logit that the grid reaches inside the ends."""
+"""Points of the grid that peaks are looked for on, at most."""
 MAX_PEAKS = 3
 CLIMBS = 6
 HALVINGS = 8
 SETTLED = 1e-9
 """Gain in price, relative to its size, below which a peak is found."""
-FLAT = 1e-12
 MAX_BOXES = 20_000
 BLOCK = 256
 """Boxes that are enclosed at once: so many that their state fits the cache."""
@@ -88,11 +95,13 @@ def centre_prices(tables, trials, s, layout, g, signed, points):
 def enclose(tables, trials, s, layout, g, signed, low, high):
     """Enclosures over boxes low, high (D, N): price (2, N), slopes (2, D, N), bends (2, pairs, N), and kinks (N,).
 
+    The kinks are those of `hierrl.kernels.boxes`: SMOOTH, ON_EDGE, INSIDE.
+
     signed (m, T) = sign * residuals.
     """
     n_axes, n = low.shape
     value, slope, bend = np.zeros((2, n)), np.zeros((2, n_axes, n)), np.zeros((2, pair(n_axes, 0), n))
-    kinked = np.zeros(n, dtype=np.bool_)
+    kinks = np.zeros(n, dtype=np.int64)
     rows = slice(trials.offset[s], trials.offset[s + 1])
     c = layout.channel[g]
     for first in range(0, n, BLOCK):
@@ -105,9 +114,12 @@ def enclose(tables, trials, s, layout, g, signed, low, high):
                     trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
                     trials.context[c, rows], tables.n_contexts[0], bottom, top, layout.axis[g], n_axes,
                     tables.split[c] == 1, tables.accumulate[c] == 1, signed[i], value[:, block],
-                    slope[:, :, block], bend[:, :, block], kinked[block],
+                    slope[:, :, block], bend[:, :, block], kinks[block],
                 )  # fmt: skip
-    return value, slope, bend, kinked
+    for k in range(n):
+        if layout.sure[g]:
+            kinks[k] = SMOOTH
+    return value, slope, bend, kinks
 
 
 @njit(**INNER)
@@ -151,58 +163,6 @@ def price_at(tables, trials, s, layout, g, r, point, slope, gradient, hessian):
             hessian[a, b] *= layout.sign[g]
             hessian[b, a] = hessian[a, b]
     return layout.sign[g] * value
-
-
-@njit(**INNER)
-def ticks(n_axes, most):
-    """Points along each of `n_axes` axes so that their grid has `most` points at most, 2 or more."""
-    n = 2
-    while n_axes > 0 and (n + 1) ** n_axes <= most:
-        n += 1
-    return n
-
-
-@njit(**INNER)
-def share(k, n):
-    """Position of point k of n along an axis, ends included, denser near them."""
-    if k == 0 or k == n - 1:
-        return 0.0 if k == 0 else 1.0
-    return 1.0 / (1.0 + np.exp(EXTENT - 2.0 * EXTENT * (k - 1) / (n - 3) if n > 3 else 0.0))
-
-
-@njit(**INNER)
-def live_axes(low, high):
-    """Axes along which a box has an extent."""
-    out, n = np.empty(low.size, dtype=np.int64), 0
-    for a in range(low.size):
-        if high[a] > low[a]:
-            out[n] = a
-            n += 1
-    return out[:n]
-
-
-@njit(**INNER)
-def grid_points(low, high, live, n):
-    """Grid points (D, n^live) of a box low, high (D,), the first live axis running fastest."""
-    out = np.empty((low.size, n**live.size))
-    for j in range(out.shape[1]):
-        for a in range(low.size):
-            out[a, j] = low[a]
-        rest = j
-        for a in live:
-            out[a, j] = low[a] + (high[a] - low[a]) * share(rest % n, n)
-            rest //= n
-    return out
-
-
-@njit(**INNER)
-def adjacent(j, k, n, n_axes):
-    """Whether grid points j and k are neighbours, diagonally or straight."""
-    for _ in range(n_axes):
-        if abs(j % n - k % n) > 1:
-            return False
-        j, k = j // n, k // n
-    return True
 
 
 @njit(**INNER)
@@ -275,120 +235,6 @@ def plane_peaks(tables, trials, s, layout, low, high, g, r):
 
 
 @njit(**INNER)
-def first_boxes(low, high):
-    """A grid of boxes, low and high (D, N), that covers a box."""
-    n_axes, live = low.size, live_axes(low, high)
-    n = ticks(live.size, FIRST_BOXES)
-    bottom, top = np.empty((n_axes, n**live.size)), np.empty((n_axes, n**live.size))
-    for j in range(bottom.shape[1]):
-        for a in range(n_axes):
-            bottom[a, j], top[a, j] = low[a], high[a]
-        rest = j
-        for a in live:
-            k, rest = rest % n, rest // n
-            bottom[a, j] = low[a] + (high[a] - low[a]) * share(k, n + 1)
-            top[a, j] = low[a] + (high[a] - low[a]) * share(k + 1, n + 1)
-    return bottom, top
-
-
-@njit(**INNER)
-def centres(low, high):
-    """Midpoints (D, N) of boxes."""
-    out = np.empty(low.shape)
-    for a in range(low.shape[0]):
-        for k in range(low.shape[1]):
-            out[a, k] = 0.5 * (low[a, k] + high[a, k])
-    return out
-
-
-@njit(**INNER)
-def steepest(bend, a, b, k):
-    """The largest absolute second derivative in axes a and b over box k."""
-    j = pair(a, b)
-    return max(-bend[0, j, k], bend[1, j, k])
-
-
-@njit(**INNER)
-def sharpen(centre_slope, slope, bend, kinked, low, high, k):
-    """Narrow the slopes over box k: they differ from those at the centre by no more than the bends allow."""
-    if kinked[k]:
-        return
-    for a in range(low.shape[0]):
-        reach = 0.0
-        for b in range(low.shape[0]):
-            reach += steepest(bend, a, b, k) * 0.5 * (high[b, k] - low[b, k])
-        slope[0, a, k] = max(slope[0, a, k], centre_slope[a, k] - reach)
-        slope[1, a, k] = min(slope[1, a, k], centre_slope[a, k] + reach)
-
-
-@njit(**INNER)
-def box_bound(price, centre_slope, value, slope, bend, kinked, low, high, k):
-    """The smallest of the natural, the mean-value and, without kinks, Taylor's bound on the price over box k.
-
-    In Taylor's the mixed terms are shared out: ``|d_a d_b| <= (d_a^2 h_b / h_a + d_b^2 h_a / h_b) / 2`` with
-    half-widths h.
-    """
-    mean_value, taylor = price[k], price[k]
-    for a in range(low.shape[0]):
-        half = 0.5 * (high[a, k] - low[a, k])
-        if half == 0.0:
-            continue
-        mean_value += half * max(slope[1, a, k], -slope[0, a, k])
-        curve = bend[1, pair(a, a), k]
-        for b in range(low.shape[0]):
-            if b != a:
-                curve += steepest(bend, a, b, k) * 0.5 * (high[b, k] - low[b, k]) / half
-        taylor += parabola_bound(0.0, centre_slope[a, k], curve, 0.0, -half, half)
-    bound = min(mean_value, value[1, k])
-    return bound if kinked[k] else min(bound, taylor)
-
-
-@njit(**INNER)
-def shrink(slope, low, high, outer_low, outer_high, k):
-    """Where the price is monotone along an axis its maximum over box k is on a face: collapse the box to that face.
-
-    False if the face is inside the outer box: then the maximum of the whole is not in this box (it would rise across
-    the face), and the box is done with.
-    """
-    for a in range(low.shape[0]):
-        if high[a, k] <= low[a, k]:
-            continue
-        if slope[0, a, k] > FLAT:
-            if high[a, k] < outer_high[a]:
-                return False
-            low[a, k] = high[a, k]
-        elif slope[1, a, k] < -FLAT:
-            if low[a, k] > outer_low[a]:
-                return False
-            high[a, k] = low[a, k]
-    return True
-
-
-@njit(**INNER)
-def bisect(slope, low, high, splits, n_split):
-    """Both halves of the boxes to split, along the axis that is most uncertain; boxes collapsed to a point stay."""
-    n_axes = low.shape[0]
-    new_low, new_high, j = np.empty((n_axes, 2 * n_split)), np.empty((n_axes, 2 * n_split)), 0
-    for k in range(low.shape[1]):
-        if not splits[k]:
-            continue
-        widest, which = 0.0, -1
-        for a in range(n_axes):
-            doubt = (high[a, k] - low[a, k]) * (slope[1, a, k] - slope[0, a, k])
-            if doubt > widest:
-                widest, which = doubt, a
-        for half in range(1 if which < 0 else 2):
-            for a in range(n_axes):
-                new_low[a, j], new_high[a, j] = low[a, k], high[a, k]
-            if which >= 0:
-                middle = 0.5 * (low[which, k] + high[which, k])
-                new_low[which, j] = middle if half == 1 else low[which, k]
-                new_high[which, j] = high[which, k] if half == 1 else middle
-            j += 1
-    return new_low[:, :j].copy(), new_high[:, :j].copy()
-
-
-@njit(**INNER)
 def plane_bound(tables, trials, s, layout, outer_low, outer_high, g, r, slack, point):
     """An upper bound on the price of group `g` over a box, and the highest price found, at `point` (D,).
 
@@ -406,18 +252,18 @@ def plane_bound(tables, trials, s, layout, outer_low, outer_high, g, r, slack, p
         used += n
         centre = centres(low, high)
         price, level = centre_prices(tables, trials, s, layout, g, signed, centre)
-        value, slope, bend, kinked = enclose(tables, trials, s, layout, g, signed, low, high)
+        value, slope, bend, kinks = enclose(tables, trials, s, layout, g, signed, low, high)
         for k in range(n):
             if price[k] > best:
                 best = price[k]
                 copy(centre[:, k], point)
         splits, n_split = np.zeros(n, dtype=np.bool_), 0
         for k in range(n):
-            sharpen(level, slope, bend, kinked, low, high, k)
-            end = box_bound(price, level, value, slope, bend, kinked, low, high, k)
+            sharpen(level, slope, bend, kinks[k] == INSIDE, low, high, k)
+            end = box_bound(price, level, value, slope, bend, kinks[k] == INSIDE, low, high, k)
             if end <= max(best, floor) + slack or used >= MAX_BOXES:
                 bound = max(bound, end)
-            elif shrink(slope, low, high, outer_low, outer_high, k):
+            elif shrink(slope, kinks[k] == SMOOTH, low, high, outer_low, outer_high, k):
                 splits[k] = True
                 n_split += 1
         low, high = bisect(slope, low, high, splits, n_split)
