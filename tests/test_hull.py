@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import hierrl as hr
 from hierrl.convex.hull import logits_of, solve_hull
 from hierrl.convex.layout import lay_out
-from hierrl.convex.recovery import concave_scalars
+from hierrl.convex.recovery import concave_scalars, recover
 from hierrl.kernels.jit import njit
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.prices import curvature_bound, prices
@@ -268,3 +268,36 @@ def test_real_subjects_are_mostly_proven_optimal(shared_data):
         assert (bound >= best - 1e-7).all() and (best >= convex - 1e-9).all()
         assert np.median(bound - best) < 0.01
         assert mle["fit_stats"]["certified"].mean() > 0.5
+
+
+def test_splits_tighten_the_bound_and_better_the_estimate_and_never_the_reverse():
+    data = biased_behaviour(4, 2, False)
+    for name in ("forgetting_q, bias", "subvalue", "two rates", "learned start"):
+        plain, once, twice = (hr.fit_convex(MODELS[name], data, splits=k, progress=False) for k in (0, 1, 2))
+        for looser, tighter in ((plain, once), (once, twice)):
+            assert (tighter["fit_stats"]["bound"] <= looser["fit_stats"]["bound"] + 1e-9).all()
+            assert (tighter["fit_stats"]["loglik"] >= looser["fit_stats"]["loglik"] - 1e-9).all()
+        assert (twice["fit_stats"]["bound"] >= twice["fit_stats"]["loglik"]).all()
+    with pytest.raises(TypeError, match="does not take speed"):
+        hr.fit_convex(MODELS["subvalue"], data, speed=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["forgetting_q, bias", "subvalue", "subvalue per arm", "two rates", "sticky"]
+)
+def test_weights_from_the_relaxations_solver_are_those_of_newton_on_the_likelihood(name):
+    problem = prepare(MODELS[name], biased_behaviour(6, 3, True))
+    rng = np.random.default_rng(2)
+    starts = np.moveaxis(some_theta(problem, rng, 3), 0, 1).copy()
+    starts[0, 1] = np.nan
+    solved = recover(problem, starts)
+    expected = maximise(problem, starts, free=concave_scalars(problem))
+    np.testing.assert_allclose(solved.loglik, expected.loglik, atol=1e-5)
+    np.testing.assert_allclose(problem.loglik(solved.theta), solved.loglik, atol=1e-9)
+
+
+def test_a_rate_of_zero_under_a_weight_that_must_not_be_small_is_recovered():
+    # the choices say nothing but "at random", which a weight of 5 or more allows at rate 0 only
+    data = random_behaviour(1, 200, 4, gaps=False, seed=3)
+    fit = hr.fit_convex(hr.model("forgetting_q", bounds={"beta": (5, 10)}), data, splits=0, progress=False)
+    assert float(fit["fit_stats"]["gap"].max()) < 2.0

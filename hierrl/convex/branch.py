@@ -141,9 +141,14 @@ def _improve(
 
 
 def _widest(problem: Problem, hull: Hull, nodes: Nodes, wave: Relaxation) -> tuple[IndexArray, FloatArray]:
-    """By node: the rate with the widest mixture, weighed by contributions, and where to split it; -1 if none."""
+    """By node: the shape parameter with the widest mixture, weighed by contributions, and where to split it.
+
+    Where no mixture has any width the bound may still be loose, as boxes of several axes are costly to exclude: there
+    the widest box is halved. -1 if nothing is left to split.
+    """
     n = nodes.subject.size
     best, scalar, at = np.full(n, NARROW), np.full(n, -1), np.full(n, np.nan)
+    widest, halved, middle_of_it = np.full(n, NARROW), np.full(n, -1), np.full(n, np.nan)
     full = problem.upper - problem.lower
     for k in range(problem.n_parameters):
         axes = axes_of(hull, k)
@@ -151,6 +156,9 @@ def _widest(problem: Problem, hull: Hull, nodes: Nodes, wave: Relaxation) -> tup
             continue
         low = np.max([nodes.box[:, 0, g, a] for g, a in axes], axis=0)
         high = np.min([nodes.box[:, 1, g, a] for g, a in axes], axis=0)
+        roomy = (high - low) / full[k] > widest
+        widest, halved = np.where(roomy, (high - low) / full[k], widest), np.where(roomy, k, halved)
+        middle_of_it = np.where(roomy, 0.5 * (low + high), middle_of_it)
         value = values_of(hull, wave, k)
         size = np.where(np.isnan(value), 0.0, wave.size)
         value = np.where(size > 0, value, 0.0)
@@ -161,7 +169,7 @@ def _widest(problem: Problem, hull: Hull, nodes: Nodes, wave: Relaxation) -> tup
         best, scalar = np.where(wider, spread, best), np.where(wider, k, scalar)
         middle = np.clip(mean, low + EDGE * (high - low), high - EDGE * (high - low))
         at = np.where(wider, middle, at)
-    return scalar, at
+    return np.where(scalar < 0, halved, scalar), np.where(scalar < 0, middle_of_it, at)
 
 
 def axes_of(hull: Hull, scalar: int) -> list[tuple[int, int]]:

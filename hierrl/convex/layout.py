@@ -20,7 +20,7 @@ from hierrl.models.channels import Weight
 
 FloatArray = npt.NDArray[np.float64]
 
-GRID_LOGITS = np.linspace(-6.5, 6.5, 38)
+GRID_LOGITS = np.linspace(-9.0, 9.0, 48)
 FIRST_RATES = np.array([0.03, 0.15, 0.4, 0.8])
 
 
