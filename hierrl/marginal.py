@@ -27,7 +27,7 @@ from hierrl.importance.modes import FARTHEST, Modes, penalised_modes
 from hierrl.importance.pareto import GOOD_K, effective_size, pareto_k
 from hierrl.importance.proposals import Proposal, proposal_at
 from hierrl.kernels.jit import njit
-from hierrl.kernels.likelihood import subject_pass
+from hierrl.kernels.many import many_pass
 from hierrl.kernels.points import weigh
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.rule import JIT
@@ -81,12 +81,9 @@ def pooled(parts: Sequence[Points]) -> Points:
 
 @njit(**JIT)
 def score_points(tables, trials, subjects, theta, loglik):
-    """Log-likelihood (S, J) at points theta (len(subjects), J, P) on the natural scale."""
-    no_gradient, no_hessian = np.empty(0), np.empty((0, 0))
+    """Log-likelihood (S, J) at points theta (P, len(subjects), J) on the natural scale."""
     for k in range(subjects.size):
-        s = subjects[k]
-        for j in range(theta.shape[1]):
-            loglik[s, j] = subject_pass(tables, trials, s, theta[k, j], 0, no_gradient, no_hessian)
+        many_pass(tables, trials, subjects[k], theta[:, k], loglik[subjects[k]])
 
 
 @njit(**JIT)
@@ -202,8 +199,9 @@ def draw_points(
     loglik = np.empty((eta.shape[0], n_points))
 
     def work(subjects: IndexArray) -> None:
-        inside = np.clip(eta[subjects].transpose(0, 2, 1), -FARTHEST, FARTHEST)
-        score_points(problem.tables, problem.trials, subjects, problem.from_link(inside), loglik)
+        inside = np.clip(np.moveaxis(eta[subjects], 1, -1), -FARTHEST, FARTHEST)
+        theta = np.ascontiguousarray(np.moveaxis(problem.from_link(inside), -1, 0))
+        score_points(problem.tables, problem.trials, subjects, theta, loglik)
 
     over_subjects(
         work,
