@@ -32,7 +32,7 @@ CLIMBS = 6
 HALVINGS = 8
 SETTLED = 1e-9
 """Gain in price, relative to its size, below which a peak is found."""
-MAX_BOXES = 20_000
+MAX_BOXES = 6_000
 BLOCK = 256
 """Boxes that are enclosed at once: so many that their state fits the cache."""
 
