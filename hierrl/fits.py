@@ -20,6 +20,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.kernels.problem import Problem, prepare
+from hierrl.kernels.sessions import SessionProblem
+from hierrl.kernels.trials import session_rows
 from hierrl.models.model import Model
 
 MODEL, SETTINGS, VERSIONS = "hierrl_model", "hierrl_settings", "hierrl_versions"
@@ -147,6 +149,48 @@ def problem_of(fit: xr.DataTree, data: xr.Dataset | None = None) -> Problem:
 def theta_of(fit: xr.DataTree, problem: Problem | None = None) -> npt.NDArray[np.float64]:
     """Parameters of a fit as (chain, draw, S, P) on the scaled signal."""
     return (problem or problem_of(fit)).pack(fit["posterior"].to_dataset())
+
+
+def in_sessions(
+    fit: xr.DataTree, problem: Problem, theta: npt.NDArray[np.float64], data: xr.Dataset
+) -> tuple[Problem, npt.NDArray[np.float64]]:
+    """What scores the trials of `data`: problem and draws (chain, draw, S, P) as they are, or by session.
+
+    Where subjects have slopes, each session takes the place of a subject: draws are then (chain, draw, sessions, P).
+    """
+    if "sessions" not in fit.children:
+        return problem, theta
+    group, posterior = fit["sessions"].to_dataset(), fit["posterior"].to_dataset()
+    values = _session_values(group, data)
+    slopes, columns = {}, [problem.to_link(theta)]
+    for k, label in enumerate(group["slope"].values):
+        of, arm = str(group["scalar"].values[k]), int(group["variable_arm"].values[k])
+        draws = posterior[group["variable"].values[k]].sel(subject=problem.subjects)
+        draws = draws if arm < 0 else draws.isel(arm=arm)
+        scalar = problem.labels.index(of)
+        factor = problem.raw_factor()[scalar] if problem.links[scalar] == "identity" else 1.0
+        columns.append(draws.transpose("chain", "draw", "subject").values[..., None] / factor)
+        slopes[str(label)] = (of, values[:, k])
+    study = SessionProblem.of(problem, slopes)
+    eta = study.of_sessions(np.concatenate(columns, axis=-1))
+    return study.sessions, study.sessions.from_link(eta)
+
+
+def _session_values(group: xr.Dataset, data: xr.Dataset) -> npt.NDArray[np.float64]:
+    """What slopes are multiplied by (R, slopes) in the sessions of `data`, which must be among those fitted."""
+    fitted = zip(group["session_subject"].values, group["session_label"].values, strict=True)
+    known = {place: k for k, place in enumerate(fitted)}
+    first, _ = session_rows(data)
+    asked = zip(data["trial_subject"].values[first], data["trial_session"].values[first], strict=True)
+    found = []
+    for subject, session in asked:
+        if (subject, session) not in known:
+            raise ValueError(
+                f"This fit has slopes within subjects, and session {session} of subject {subject} was not fitted: "
+                "what its slopes are multiplied by is not known. Use the sessions that were fitted."
+            )
+        found.append(known[subject, session])
+    return group["value"].values[found]
 
 
 def load(path: str | Path) -> xr.DataTree:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.data import check_behaviour
-from hierrl.fits import check_fit, data_of, model_of, problem_of
+from hierrl.fits import check_fit, data_of, in_sessions, model_of, problem_of
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.trials import column_of
 from hierrl.models.channels import Channel
@@ -200,6 +200,8 @@ def _told(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None, 
             f"Parameters may have the dims chain and draw before subject; found {raw.ndim - 2} of them."
         )
     theta = raw.reshape((1,) * (4 - raw.ndim) + raw.shape) / problem.raw_factor()
+    if parameters is None:
+        problem, theta = in_sessions(fit, problem, theta, data)
     source = values if isinstance(values, xr.Dataset) else xr.Dataset()
     coords: dict[Hashable, Any] = {
         dim: source[dim].values if dim in source.indexes else np.arange(size)
@@ -227,7 +229,7 @@ def _units(
         coords = {name: ("trial", rows[name].values) for name in BY_TRIAL}
         return np.arange(scored.size), {"trial": rows["trial"].values, **coords}
     number = (
-        np.repeat(np.arange(problem.n_subjects), problem.n_rows)
+        np.cumsum(np.append(True, data["trial_subject"].values[1:] != data["trial_subject"].values[:-1]))
         if by == "subject"
         else np.cumsum(problem.trials.reset)
     )

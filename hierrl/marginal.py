@@ -196,12 +196,13 @@ def draw_points(
 ) -> Points:
     """Draw points from a proposal and score them."""
     eta = proposal.draw(n_points, random_seed)
-    loglik = np.empty((eta.shape[0], n_points))
+    loglik = np.empty((problem.n_parts, n_points))
 
     def work(subjects: IndexArray) -> None:
         inside = np.clip(np.moveaxis(eta[subjects], 1, -1), -FARTHEST, FARTHEST)
-        theta = np.ascontiguousarray(np.moveaxis(problem.from_link(inside), -1, 0))
-        score_points(problem.tables, problem.trials, subjects, theta, loglik)
+        parts, theta = problem.at_points(subjects, inside)
+        theta = np.ascontiguousarray(np.moveaxis(theta, -1, 0))
+        score_points(problem.tables, problem.trials, parts, theta, loglik)
 
     over_subjects(
         work,
@@ -211,7 +212,7 @@ def draw_points(
         progress=progress,
         description="Importance points",
     )
-    return Points(eta, loglik, proposal.log_density(eta))
+    return Points(eta, problem.by_subject(loglik), proposal.log_density(eta))
 
 
 def log_marginals(

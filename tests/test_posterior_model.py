@@ -15,7 +15,8 @@ from hierrl.posterior import pymc_model, trial_data
 from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
 from hierrl.posterior.layout import FREE, lay_out
 from hierrl.posterior.model import write_model
-from hierrl.posterior.population import Population, natural_mean
+from hierrl.posterior.natural import natural_mean
+from hierrl.posterior.population import Population
 from hierrl.posterior.samplers import OVERDISPERSION, start_of_chain
 from hierrl.prior import weak_prior
 from tests.builders import random_behaviour

@@ -11,7 +11,8 @@ from hierrl.kernels.correlation import lkj_shapes
 from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
 from hierrl.posterior.layout import lay_out
 from hierrl.posterior.model import write_model
-from hierrl.posterior.population import correlations, natural_mean
+from hierrl.posterior.natural import natural_mean
+from hierrl.posterior.population import correlations
 from hierrl.posterior.samplers import start_of_chain
 from tests.builders import random_behaviour
 

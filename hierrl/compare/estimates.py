@@ -55,7 +55,7 @@ def population_estimates(fit: xr.DataTree, problem: Problem) -> xr.Dataset | Non
     ``link_sd`` the spread of the subjects there, ``sd`` their spread on the natural scale."""
     if "population" not in fit.children:
         return None
-    population = fit["population"].to_dataset()
+    population = fit["population"].to_dataset().sel(parameter=list(problem.labels))
     median = population["median"].transpose("chain", "draw", "parameter", "cell")
     link_mean = to_link(median.values, problem)
     found = {
@@ -64,7 +64,8 @@ def population_estimates(fit: xr.DataTree, problem: Problem) -> xr.Dataset | Non
         "link_mean": link_mean,
     }
     sigma = population["sigma"]
-    if sigma.dims == ("chain", "draw", "parameter"):  # one spread for all groups
+    # One spread for all groups, and the same in all sessions.
+    if sigma.dims == ("chain", "draw", "parameter") and "sessions" not in fit.children:
         found["link_sd"] = np.broadcast_to(sigma.values[..., None], link_mean.shape)
         found["sd"] = natural_sd(link_mean, found["link_sd"], problem)
     variables = {}

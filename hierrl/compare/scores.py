@@ -7,7 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.special import logsumexp
 
-from hierrl.fits import problem_of, theta_of
+from hierrl.fits import in_sessions, problem_of, theta_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,7 +23,8 @@ def trial_scores(fit: xr.DataTree, data: xr.Dataset) -> FloatArray:
     before trial t; a point fit is a single draw. Memory does not grow with the number of draws.
     """
     problem = problem_of(fit, data)
-    draws = theta_of(fit, problem).reshape(-1, problem.n_subjects, problem.n_parameters)
+    problem, theta = in_sessions(fit, problem, theta_of(fit, problem), data)
+    draws = theta.reshape(-1, problem.n_subjects, problem.n_parameters)
     scored = problem.trials.scored
     total = np.full(scored.sum(), -np.inf)
     step = max(1, CHUNK // (8 * problem.n_trials))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -111,9 +111,8 @@ def contrast(
 
 
 def _link(posterior: xr.DataTree, label: str) -> str:
-    """Link of a parameter; a slope within subjects is on its parameter's link scale already."""
-    slopes = json.loads(posterior["population"].attrs.get("slopes", "[]"))
-    return "identity" if label in slopes else model_of(posterior).parameter(label.partition("[")[0]).link
+    """Link of a parameter (``alpha``, ``alpha[A]``), or of what a slope is of (``alpha:drug[on]``)."""
+    return model_of(posterior).parameter(re.split(r"[\[:]", label)[0]).link
 
 
 def population_of(posterior: xr.DataTree) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -54,11 +55,14 @@ def _checked_within(within: str | None, covariate: str, categorical: list[str]) 
 
 
 def _quantities(population: xr.Dataset, link: str) -> dict[str, tuple[xr.DataArray, str]]:
-    """What cells are contrasted in, by (chain, draw, cell), and its scale."""
+    """What cells are contrasted in, by (chain, draw, cell), and its scale; slopes have no natural scale."""
+    on_link = f"link ({DIFFERENCE_OF_LINKS[link]})"
+    if population["parameter"].item() in json.loads(population.attrs.get("slopes", "[]")):
+        return {"mu": (population["median"], on_link)}
     return {
         "median": (population["median"], "natural"),
         "mean": (population["mean"], "natural"),
-        "mu": (_to_link(population["median"], link), f"link ({DIFFERENCE_OF_LINKS[link]})"),
+        "mu": (_to_link(population["median"], link), on_link),
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from hierrl.data.table import listed, nearest
+from hierrl.kernels.trials import session_rows
 
 # Variables by trial that every behaviour has or may have: they aren't covariates.
 BEHAVIOUR = ("choice", "reward", "scored", "gain", "loss", "forgone", "available", "context")
@@ -46,14 +47,6 @@ def covariate_rows(data: xr.Dataset, names: Iterable[str]) -> Covariates:
         first, owner = np.zeros(0, dtype=np.int64), np.arange(data.sizes["subject"])
     columns = {name: _column(data, name, first if name in by_session else owner) for name in names}
     return Covariates(pd.DataFrame(columns, index=np.arange(owner.size)), owner, by_session)
-
-
-def session_rows(data: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First trial (R,) of every session of every subject, and its subject (R,)."""
-    subject, session = data["trial_subject"].values, data["trial_session"].values
-    new_subject = np.append(True, subject[1:] != subject[:-1])
-    first = np.flatnonzero(new_subject | np.append(True, session[1:] != session[:-1]))
-    return first, np.cumsum(new_subject)[first] - 1
 
 
 def _column(data: xr.Dataset, name: str, rows: npt.NDArray[np.int64]) -> pd.Series | pd.Categorical:

@@ -135,6 +135,15 @@ def design_matrices(
     return {label: found[""] for label, found in own.items()} | slopes
 
 
+def slopes_of(designs: Mapping[str, DesignMatrix]) -> dict[str, tuple[str, FloatArray]]:
+    """Slopes within subjects: label -> the scalar's label and values in all sessions."""
+    return {
+        label: (design.slope.of, design.slope.session_values)
+        for label, design in designs.items()
+        if design.slope
+    }
+
+
 def _groups(covariates: Covariates, cell_frame: pd.DataFrame, spread_by: str | None) -> Groups:
     if spread_by is None:
         everybody, everywhere = np.zeros(covariates.first.size), np.zeros(len(cell_frame))

@@ -68,6 +68,11 @@ class Problem:
         return self.lower.size
 
     @property
+    def n_parts(self) -> int:
+        """Stretches of trials that are scored with parameters of their own: one for each subject."""
+        return self.n_subjects
+
+    @property
     def n_trials(self) -> int:
         """Rows, scored or not."""
         return self.trials.choice.size
@@ -183,6 +188,16 @@ class Problem:
             elif link == "log":
                 slope[..., k] = bend[..., k] = value
         return slope, bend
+
+    def at_points(
+        self, subjects: npt.NDArray[np.int64], eta: FloatArray
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Parts of some subjects and their parameters (s, J, P), natural scale, for eta (s, J, P)."""
+        return subjects, self.from_link(eta)
+
+    def by_subject(self, values: FloatArray) -> FloatArray:
+        """Sums (S, ...) of values (parts, ...)."""
+        return values
 
     def raw_factor(self) -> FloatArray:
         """(P,) what a scalar on the scaled signal is multiplied by to be in raw reward units."""

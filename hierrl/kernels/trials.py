@@ -67,6 +67,13 @@ def row_structure(data: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     return np.append(np.flatnonzero(new_subject), subject.size).astype(np.int64), reset
 
 
+def session_rows(data: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First trial (R,) of every session of every subject, and its subject (R,)."""
+    offset, reset = row_structure(data)
+    first = np.flatnonzero(reset)
+    return first, np.searchsorted(offset, first, side="right") - 1
+
+
 def reward_scale_of(data: xr.Dataset) -> float:
     """The largest absolute reward, gain, loss or forgone reward; 1 where there is none."""
     sizes = [np.abs(data[name].values) for name in OUTCOME_SIGNALS if name in data]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.posterior.mixing import LARGEST_RHAT, Mixing
 
 FloatArray = npt.NDArray[np.float64]
@@ -54,7 +55,11 @@ class Diagnosis:
 
 
 def diagnose(
-    population: xr.Dataset, eta: FloatArray, diverging: npt.NDArray[Any], *, problem: Problem
+    population: xr.Dataset,
+    eta: FloatArray,
+    diverging: npt.NDArray[Any],
+    *,
+    problem: Problem | SessionProblem,
 ) -> Diagnosis:
     """Judge draws.
 

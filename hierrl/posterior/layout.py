@@ -17,11 +17,12 @@ from hierrl.formulas import Formula, by_parameter, design_matrices
 from hierrl.importance import penalised_modes
 from hierrl.importance.gaussian import diagonal, positive_part
 from hierrl.kernels.problem import Problem, prepare
+from hierrl.kernels.sessions import SessionProblem, study_of
 from hierrl.marginal import Sites, sites
 from hierrl.models.model import Model
 from hierrl.posterior.population import Population
 from hierrl.prior import Prior, empirical_prior, weak_prior
-from hierrl.prior.empirical import NO_SLOPES, starts
+from hierrl.prior.empirical import starts
 
 FloatArray = npt.NDArray[np.float64]
 UserNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -73,6 +74,11 @@ class Layout:
     """(S, P): gradient of the sites at 0."""
     prior_given: bool
     """Whether the caller gave the prior."""
+
+    @cached_property
+    def study(self) -> Problem | SessionProblem:
+        """What has a likelihood in the P numbers of each subject: slopes within subjects are among them."""
+        return study_of(self.problem, self.population.slopes)
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -171,24 +177,23 @@ def lay_out(
         prior = replace(prior, lkj=LKJ_SHAPE)
     _check_structure(model, prior, formula, spread_by)
     designs = design_matrices(model, data, dict(prior.formula), spread_by=prior.spread_by)
-    if any(design.slope for design in designs.values()):
-        raise ValueError(NO_SLOPES)
     _check_prior(prior, designs)
     problem = prepare(model, data, reward_scale=prior.reward_scale)
     population = Population(problem, designs, prior)
+    study = study_of(problem, population.slopes)
     mean, sd = prior.centre(designs)
-    eta = starts(problem, start)
+    eta = starts(problem, start, n_slopes=len(population.slopes))
     chosen = "informed" if parametrization == "auto" else parametrization
     reason = "As asked."
     if chosen == "informed":
-        found = sites(problem, mean, sd, start=eta, random_seed=random_seed, progress=progress)
+        found = sites(study, mean, sd, start=eta, random_seed=random_seed, progress=progress)
         centre, curvature = found.centre, found.curvature
         pull = np.einsum("spq,sq->sp", curvature, centre) + found.gradient
         if parametrization == "auto":
             reason = _why_informed(curvature, sd)
         reason = f"{reason} {_on_sites(found)}"
     else:
-        modes = penalised_modes(problem, mean, sd, start=eta)
+        modes = penalised_modes(study, mean, sd, start=eta)
         centre, curvature = modes.eta, modes.precision - diagonal(sd**-2)
         pull = np.zeros_like(centre)
     return Layout(problem, population, chosen, reason, centre, curvature, pull, given)

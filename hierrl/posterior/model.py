@@ -13,6 +13,7 @@ import xarray as xr
 
 from hierrl.formulas import Formula
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.symbols import pack_tables
 from hierrl.models.model import Model
 from hierrl.posterior.layout import FREE, PARTIAL, Layout, Parametrization, UserNumbers, lay_out
@@ -120,7 +121,7 @@ def write_model(layout: Layout) -> pm.Model:
         )
     # Scales of priors are positive already: no need to check them at every step.
     with pm.Model(coords=_coords(layout), check_bounds=False) as pm_model:
-        arrays = _trial_variables(problem)
+        arrays = _trial_variables(layout.study)
         effects, log_sigma = _population_variables(layout)
         design = (_data("design", population.design), _data("design_parameter", population.owner))
         mean = PopulationMean()(effects, *design)
@@ -129,8 +130,9 @@ def write_model(layout: Layout) -> pm.Model:
             if population.is_correlated
             else _subjects(layout, mean, log_sigma)
         )
-        theta = _natural(eta, problem.links)
-        _report(layout, effects, log_sigma, theta)
+        links = _data("links", np.array([LINKS[link] for link in problem.links]))
+        theta = _natural(_of_sessions(layout, eta), links)
+        _report(layout, (effects, log_sigma, eta), links)
         tables = pack_tables(problem.tables)._asdict()
         pm.CustomDist(
             "choice",
@@ -147,7 +149,7 @@ def write_model(layout: Layout) -> pm.Model:
     return pm_model
 
 
-def trial_data(problem: Problem) -> dict[str, npt.NDArray[Any]]:
+def trial_data(problem: Problem | SessionProblem) -> dict[str, npt.NDArray[Any]]:
     """Values of the data variables ``trials_*`` of a `pymc_model`, for `pymc.set_data`."""
     # PyMC turns signed integers of new data into another type, but not unsigned ones.
     trials = problem.trials._replace(kind=problem.trials.kind.view(np.uint8))
@@ -183,7 +185,7 @@ def _data(name: str, values: npt.NDArray[Any], dims: tuple[str, ...] | None = No
     return variable
 
 
-def _trial_variables(problem: Problem) -> list[Any]:
+def _trial_variables(problem: Problem | SessionProblem) -> list[Any]:
     by_trial = ("trials_choice", "trials_reset", "trials_scored")
     return [
         _data(name, values, ("trial",) if name in by_trial else None)
@@ -272,18 +274,31 @@ def _report_correlations(root: Any) -> None:
     pm.Deterministic("correlation", pt.matmul(inverse, inverse.T), dims=dims)
 
 
-def _natural(eta: Any, links: tuple[str, ...]) -> Any:
+def _of_sessions(layout: Layout, eta: Any) -> Any:
+    """Parameters on the link scale: of the subjects, (S, P), or of their sessions if subjects have slopes."""
+    if not isinstance(layout.study, SessionProblem):
+        return eta
+    owner, loading = _data("session_subject", layout.study.owner), _data("loading", layout.study.loading)
+    # A product and a sum: PyTensor's matrix products take ten times longer to compile.
+    return (loading * eta[owner][:, None, :]).sum(axis=2)
+
+
+def _natural(eta: Any, code: Any) -> Any:
     """Link to natural scale, column by column."""
-    code = _data("links", np.array([LINKS[link] for link in links]))
     positive = pt.eq(code, LINKS["log"])
     # exp sees only the columns that it is for: overflow elsewhere would make gradients NaN.
     exponential = pt.exp(pt.where(positive, eta, 0.0))
     return pt.where(pt.eq(code, LINKS["logit"]), pt.sigmoid(eta), pt.where(positive, exponential, eta))
 
 
-def _report(layout: Layout, effects: Any, log_sigma: Any, theta: Any) -> None:
-    """Deterministics in raw reward units."""
+def _report(layout: Layout, free: tuple[Any, Any, Any], links: Any) -> None:
+    """Deterministics in raw reward units; parameters are those of the reference session."""
     problem, raw = layout.problem, layout.population.raw
+    effects, log_sigma, eta = free
+    theta = _natural(eta[:, : problem.n_parameters], links)
+    for name, dims, columns in layout.population.slope_variables:
+        slopes: Any = [eta[:, k] * factor for k, factor in columns]
+        pm.Deterministic(name, pt.stack(slopes, axis=1) if "arm" in dims else slopes[0], dims=dims)
     columns: dict[str, list[Any]] = {}
     for k, (_, parameter, _) in enumerate(problem.scalars):
         columns.setdefault(parameter.name, []).append(theta[:, k] * problem.raw_factor()[k])

@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.fits import build_fit
 from hierrl.formulas import Formula
-from hierrl.kernels.problem import Problem
 from hierrl.models.model import Model
-from hierrl.posterior.diagnostics import Diagnosis, diagnose, warn_if_not_converged
+from hierrl.posterior.diagnostics import diagnose, warn_if_not_converged
 from hierrl.posterior.layout import Layout, Parametrization, UserNumbers, lay_out
 from hierrl.posterior.marginal_audit import add_audit, judged
 from hierrl.posterior.marginal_sample import DEFAULT_TUNE as MARGINAL_TUNE
 from hierrl.posterior.marginal_sample import check_marginal, sample_marginal
 from hierrl.posterior.model import write_model
-from hierrl.posterior.samplers import SAMPLERS, Draws, Run
+from hierrl.posterior.result import build_posterior
+from hierrl.posterior.samplers import SAMPLERS, Run
 from hierrl.prior import Prior
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,7 +29,10 @@ DEFAULT_TUNE = 500
 
 METHODS = ("nuts", "marginal")
 
-NO_BOUND = "A posterior is no point: log-likelihood, bound and gap are for point fits."
+NO_SLOPES = (
+    "Slopes within subjects (covariates that vary by session) are for method='nuts' so far: method='marginal' has "
+    "importance points for subjects with one set of parameters."
+)
 
 
 def fit_posterior(
@@ -75,7 +77,8 @@ def fit_posterior(
     start : DataTree, optional
         A point fit of the same subjects: where to look for each of them. `fit_convex` is run if not given.
     formula : str or mapping of str to str, optional
-        Population means by covariates of the subjects, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
+        Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given. A covariate that
+        varies by session (``"1 + drug"``) gives each subject a slope of its own.
     spread_by : str, optional
         A categorical covariate of the subjects whose groups have spreads of their own; that of `prior` if not given.
     correlated : bool
@@ -106,7 +109,9 @@ def fit_posterior(
     Returns
     -------
     DataTree
-        ``posterior``: each parameter, dims (chain, draw, subject[, arm]), raw reward units. ``population``: ``mu``
+        ``posterior``: each parameter, dims (chain, draw, subject[, arm]), raw reward units; with slopes within
+        subjects, that of the reference session, and each slope (``"alpha:drug[on]"``) on the link scale; ``sessions``
+        holds what slopes are multiplied by. ``population``: ``mu``
         (chain, draw, parameter, coefficient), ``sigma`` (chain, draw, parameter[, group]) and, if `correlated`,
         ``correlation`` (chain, draw, parameter, parameter_2) on the link scale; ``mean`` and ``median`` (chain, draw,
         parameter, cell) on the natural scale. ``prior`` (term): every number of the prior that was used, as
@@ -154,6 +159,8 @@ def fit_posterior(
         draws, default_tune if tune is None else tune, chains, target_accept, cores, random_seed, progress
     )
     prepared = perf_counter() - started
+    if marginal and layout.population.slopes:
+        raise ValueError(NO_SLOPES)
     audited = sample_marginal(layout, run, points) if marginal else None
     found = audited.draws if audited else SAMPLERS[sampler](write_model(layout), layout, run)
     settings = {
@@ -170,61 +177,16 @@ def fit_posterior(
     values = found.values
     population = layout.population.to_dataset(values.effects, values.log_sigma, values.partial)
     diverging = found.stats["diverging"].values
-    diagnosis = diagnose(population, values.eta, diverging, problem=layout.problem)
+    diagnosis = diagnose(population, values.eta, diverging, problem=layout.study)
     if audited:
         diagnosis = judged(diagnosis, audited.audits, layout.problem)
-    fit = _build(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
+    fit = build_posterior(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
     if audited:
         add_audit(fit, audited.audits)
     if found.note:
         warnings.warn(found.note, UserWarning, stacklevel=2)
     warn_if_not_converged(diagnosis)
     return fit
-
-
-def _build(
-    layout: Layout,
-    data: xr.Dataset,
-    found: Draws,
-    *,
-    population: xr.Dataset,
-    diagnosis: Diagnosis,
-    settings: dict[str, Any],
-) -> xr.DataTree:
-    """The fit that draws make."""
-    problem, eta = layout.problem, found.values.eta
-    theta = problem.from_link(eta)
-    prior = layout.population.prior.to_dataset()
-    groups = {"population": population, "prior": prior, "sample_stats": found.stats}
-    if settings["log_likelihood"]:
-        groups["log_likelihood"] = trial_log_likelihood(problem, theta)
-    fit = build_fit(
-        problem,
-        data,
-        theta,
-        stats={
-            "converged": diagnosis.by_subject,
-            "status": diagnosis.status,
-            "seconds": found.seconds["sample"] * problem.n_rows / problem.n_trials,
-            "se": eta.std(axis=(0, 1), ddof=1),
-        },
-        settings={**settings, "diagnostics": diagnosis.record()},
-        groups=groups,
-    )
-    for name in ("loglik", "bound", "gap"):
-        fit["fit_stats"][name].attrs["reason"] = NO_BOUND
-    fit["fit_stats"]["se"].attrs["long_name"] = "posterior standard deviation on the link scale"
-    return fit
-
-
-def trial_log_likelihood(problem: Problem, theta: FloatArray) -> xr.Dataset:
-    """Group ``log_likelihood``: ``choice`` (chain, draw, trial) of the scored trials at theta (chain, draw, S, P)."""
-    scored = np.flatnonzero(problem.trials.scored)
-    values = np.stack([problem.trial_loglik(draw)[scored] for draw in theta.reshape(-1, *theta.shape[2:])])
-    coords = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1]), "trial": scored}
-    return xr.Dataset(
-        {"choice": (("chain", "draw", "trial"), values.reshape(*theta.shape[:2], -1))}, coords=coords
-    )
 
 
 def _check(method: str, sampler: str, draws: int, chains: int) -> None:

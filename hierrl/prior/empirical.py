@@ -12,7 +12,9 @@ import xarray as xr
 from hierrl.data.table import listed
 from hierrl.fits import model_of, theta_of
 from hierrl.formulas import Formula, design_matrices
+from hierrl.formulas.design import slopes_of
 from hierrl.kernels.problem import Problem, prepare
+from hierrl.kernels.sessions import study_of
 from hierrl.models.model import Model
 from hierrl.prior.estimate import Estimate, estimate_population
 from hierrl.prior.population import Layout
@@ -39,8 +41,6 @@ ROOM = 0.5
 """Weak scales of a group's mean or spread that are its own where groups share a centre."""
 
 SHARED = "one centre for all groups; the scale leaves their differences a weak prior"
-
-NO_SLOPES = "Covariates that vary by session can't be used in a formula yet: fit each condition apart."
 
 # Where a point fit may sit at a bound, which has no place on the link scale.
 LOGIT_LIMIT, WEIGHT_SHARE = 6.0, 1e-3
@@ -148,17 +148,17 @@ def empirical_priors(
     pooled = weak_prior(model, data, formula=formula) if spread_by else weak
     problem = prepare(model, data)
     designs = design_matrices(model, data, formula)
-    if any(design.slope for design in designs.values()):
-        raise ValueError(NO_SLOPES)
+    slopes = slopes_of(designs)
+    study = study_of(problem, slopes)
     layout = Layout.of(designs, pooled)
-    begin = None if start is None else starts(problem, start)
+    begin = None if start is None else starts(problem, start, n_slopes=len(slopes))
     settings = [{"widen": float(widen), "random_seed": int(random_seed)} for widen in widens]
     if problem.n_subjects < FEWEST_SUBJECTS:
         note = (
             f"Fewer than {FEWEST_SUBJECTS} subjects make no population to estimate: this is the weak prior."
         )
         return [replace(weak, kind="empirical", notes=(note,), settings=one) for one in settings]
-    estimate = estimate_population(problem, layout, begin, random_seed=random_seed, progress=progress)
+    estimate = estimate_population(study, layout, begin, random_seed=random_seed, progress=progress)
     made = []
     for one in settings:
         terms, notes = _terms(pooled, layout, estimate, one["widen"])
@@ -169,8 +169,8 @@ def empirical_priors(
     return made
 
 
-def starts(problem: Problem, fit: xr.DataTree) -> FloatArray:
-    """Parameters (S, P) of a fit on the link scale, those at a bound moved inside."""
+def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArray:
+    """Parameters (S, P) of a fit on the link scale, those at a bound moved inside, and slopes of 0."""
     missing = set(problem.model.names) - set(model_of(fit).names)
     if missing:
         raise ValueError(
@@ -188,7 +188,7 @@ def starts(problem: Problem, fit: xr.DataTree) -> FloatArray:
             eta[:, k] = np.clip(eta[:, k], -LOGIT_LIMIT, LOGIT_LIMIT)
         elif link == "log":
             eta[:, k] = np.maximum(eta[:, k], np.log(WEIGHT_SHARE * problem.upper[k]))
-    return eta
+    return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
 
 
 def _terms(
@@ -196,10 +196,10 @@ def _terms(
 ) -> tuple[tuple[PriorTerm, ...], tuple[str, ...]]:
     """The weak prior's terms with an empirical centre and scale where that may be, and remarks."""
     error = np.sqrt(np.diag(estimate.covariance))
-    place = _places(weak, layout)
+    place, slopes = _places(weak, layout), slopes_of(layout.designs)
     terms, notes = [], []
     for term, k in zip(weak.terms, place, strict=True):
-        if term.role != LOG_SIGMA and not term.is_level:
+        if term.parameter in slopes or (term.role != LOG_SIGMA and not term.is_level):
             terms.append(replace(term, note="slopes and contrasts are never centred at the data"))
             continue
         new = _centred(term, estimate.phi[k], error[k], widen)

@@ -11,6 +11,7 @@ from hierrl.data.table import listed
 from hierrl.importance import Modes, penalised_modes
 from hierrl.importance.pareto import GOOD_K
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.marginal import Points, diagnose, importance_points, log_marginals
 from hierrl.prior.population import Layout, laplace_em, maximise_marginal
 
@@ -48,7 +49,7 @@ class Estimate:
 
 
 def estimate_population(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     layout: Layout,
     start: FloatArray | None,
     *,

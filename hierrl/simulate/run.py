@@ -93,15 +93,18 @@ def simulate(
     schedule = replace(schedule, frame=frame)
     _check_columns(model, schedule)
     subjects, arms = frame["subject"].values.tolist(), frame["arm"].values.tolist()
-    population: dict[str, Any] = {}
+    drawn = None
     if prior is None:
-        theta = np.ascontiguousarray(gather(model, values, subjects=subjects, arms=arms))
+        theta = played = np.ascontiguousarray(gather(model, values, subjects=subjects, arms=arms))
     else:
-        theta, population = subjects_of(model, prior, frame, rng)
+        drawn = subjects_of(model, prior, frame, rng)
+        theta, played = drawn.theta, drawn.played
     data = behaviour_of(
-        model, schedule, *play_schedule(model, schedule, theta, rng.random(frame.sizes["trial"]))
+        model, schedule, *play_schedule(model, schedule, played, rng.random(frame.sizes["trial"]))
     )
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
+    truth |= {f"{TRUE}{label}": values for label, values in (drawn.slopes if drawn else {}).items()}
+    population = {"population": drawn.record} if drawn else {}
     seed = int(random_seed) if isinstance(random_seed, int | np.integer) else None
     record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed, **population}
     data = data.assign({name: ("subject", values, {"level": "subject"}) for name, values in truth.items()})
@@ -157,6 +160,12 @@ def truth_of(data: xr.Dataset, model: Model | None = None) -> xr.Dataset:
 def _one_draw(parameters: Values) -> Values:
     if not isinstance(parameters, xr.Dataset):
         return parameters
+    slopes = [str(name) for name, values in parameters.items() if values.attrs.get("scale") == "link"]
+    if slopes:
+        raise ValueError(
+            f"The parameters hold slopes within subjects ({', '.join(slopes)}), which simulate does not apply. For "
+            f"the reference session leave them out: parameters.drop_vars({slopes})."
+        )
     several = {dim: parameters.sizes[dim] for dim in ("chain", "draw") if parameters.sizes.get(dim, 1) > 1}
     if several:
         raise ValueError(f"The parameters have {several}; choose one draw: parameters.isel(chain=0, draw=0).")

@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl.kernels.simulate import Stage, play
 from hierrl.kernels.tables import build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
-from hierrl.kernels.trials import build_trials, column_of, n_contexts
+from hierrl.kernels.trials import build_trials, column_of, n_contexts, session_rows
 from hierrl.models.model import Model
 from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
 
@@ -21,12 +21,18 @@ OPTIONAL = ("gain", "loss", "forgone", "available", "context")
 def play_schedule(
     model: Model, schedule: Schedule, theta: FloatArray, uniform: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Choices (n,) and the places (n, m) that arms had: theta (S, P) in raw units, uniform (n,) numbers."""
+    """Choices (n,) and the places (n, m) that arms had: theta (S, P) in raw units, uniform (n,) numbers.
+
+    With as many rows of theta as there are sessions, each session has parameters of its own.
+    """
     n, m = schedule.reward.shape
     blank = _blank(schedule)
     arms = blank["arm"].values.tolist()
     tables = build_tables(model, arms, reward_scale=1.0, n_contexts=n_contexts(model, blank))
     trials = build_trials(model, blank, tables, reward_scale=1.0)
+    if len(theta) != trials.offset.size - 1:
+        first, _ = session_rows(blank)
+        trials = trials._replace(offset=np.append(first, n).astype(np.int64))
     stage = _stage(model, schedule, uniform)
     choice, place = np.full(n, -1, dtype=np.int64), np.tile(np.arange(m), (n, 1))
 
