@@ -45,8 +45,6 @@ Found = dict[tuple[str, str], Result]
 def main() -> None:
     options = _options()
     settings = {
-        "subjects": options.subjects,
-        "slow_subjects": options.slow_subjects,
         "trials": N_TRIALS,
         "seed": options.seed,
         "budget": options.budget,
@@ -132,7 +130,7 @@ def _text(results: dict[str, Any]) -> str:
 
 
 def _known(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Results of an earlier run, if it had the same settings."""
+    """Results of an earlier run, if it had the same settings; how many subjects there were each experiment tells."""
     if not path.exists():
         return {}
     earlier = json.loads(path.read_text())

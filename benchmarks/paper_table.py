@@ -59,9 +59,12 @@ def settings_text(results: dict[str, Any]) -> str:
     """How the numbers came about, in a paragraph."""
     settings = results["settings"]
     slow = sorted({found.slow for found in all_found(results).values()})
+    experiments = results["experiments"].values()
+    counts = sorted({max(row["n"] for row in experiment["rows"]) for experiment in experiments})
+    many = f"{counts[0]} subjects" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} subjects"
     versions = ", ".join(f"{name} {text}" for name, text in settings["versions"].items())
     return (
-        f"**{settings['subjects']} subjects** in each experiment, {settings['trials']} trials each, seed "
+        f"**{many}** in each experiment, {settings['trials']} trials each, seed "
         f"{settings['seed']}; the slow methods (`rlfit`, the monotone relaxation, brute force) on the first "
         f"{slow[0]} to {slow[-1]} of them, as the tables say. Proofs to {settings['tolerance']:g} nats with at most "
         f"{settings['budget']:g} s a subject. {settings['cores']} cores; {versions}."
