@@ -240,15 +240,23 @@ def posterior_moments(
     points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     """Mean (S, P) and covariance (S, P, P) of each subject's parameters in the population N(mean, sd^2)."""
-    weight = weights(points, mean, sd)[:, :, None]
-    centre = (points.eta @ weight)[:, :, 0]
+    return weighted_moments(points, weights(points, mean, sd))
+
+
+def weighted_moments(points: Points, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (S, P) and covariance (S, P, P) of points with normalised weights (S, J)."""
+    centre = (points.eta @ weight[:, :, None])[:, :, 0]
     away = points.eta - centre[:, :, None]
-    return centre, (away * weight.transpose(0, 2, 1)) @ away.transpose(0, 2, 1)
+    return centre, (away * weight[:, None, :]) @ away.transpose(0, 2, 1)
 
 
 def diagnose(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Effective sample size (S,) and Pareto k (S,; NaN where no weight is finite) given the population."""
-    weight = weights(points, mean, sd)
+    return judge_weights(weights(points, mean, sd))
+
+
+def judge_weights(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Effective sample size (S,) and Pareto k (S,; NaN where no weight is finite) of normalised weights (S, J)."""
     return effective_size(weight), np.where(np.isfinite(weight).all(axis=1), pareto_k(weight), np.nan)
 
 

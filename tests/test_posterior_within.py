@@ -277,11 +277,9 @@ def test_simulating_from_a_posterior_with_slopes_is_refused(fit):
         )
 
 
-def test_the_marginal_sampler_refuses_slopes_in_words(study):
-    with pytest.raises(ValueError, match="Slopes within subjects .* are for method='nuts'"):
-        hr.fit_posterior(
-            hr.model("rw"), study, formula={"alpha": "1 + drug"}, method="marginal", progress=False
-        )
+def test_the_marginal_sampler_counts_slopes_among_the_parameters(study):
+    with pytest.raises(ValueError, match="here a subject has 8 parameters"):
+        hr.fit_posterior(hr.model("subvalue"), study, formula="1 + drug", method="marginal", progress=False)
 
 
 def test_designs_of_new_data_have_the_same_slopes(study):

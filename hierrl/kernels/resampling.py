@@ -42,6 +42,19 @@ def log_marginals_at(eta, log_ratio, effects, root, dense, design, owner, group,
 
 
 @njit(**JIT)
+def shares_at(eta, log_ratio, effects, root, dense, design, owner, group, floor, subjects, share):
+    """Normalised weights, share (S, J), under one population: effects (T,), root (G, P, P)."""
+    n, n_points = eta.shape[1:]
+    mean, z, used, kappa = np.empty(n), np.empty((n, n_points)), np.empty((n, n)), np.empty(n)
+    for s in subjects:
+        _subject_mean(effects, design[s], owner, mean)
+        raised(root[group[s]], floor[s], dense, used, kappa)
+        total = weigh(eta, log_ratio, s, mean, used, dense, z, share[s])[1]
+        for j in range(n_points):
+            share[s, j] /= total
+
+
+@njit(**JIT)
 def resample(eta, log_ratio, effects, root, dense, design, owner, group, floor, subjects, share, drawn):
     """One point of each subject for each population, drawn (N, S, P); share (N, S) in [0, 1) says which."""
     n, n_points = eta.shape[1:]

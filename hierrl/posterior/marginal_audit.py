@@ -13,15 +13,12 @@ from hierrl.data.table import listed
 from hierrl.importance import Proposal
 from hierrl.importance.pareto import GOOD_K
 from hierrl.kernels.problem import Problem
-from hierrl.marginal import Points, diagnose, draw_points
+from hierrl.kernels.sessions import SessionProblem
+from hierrl.marginal import Points, draw_points, judge_weights
 from hierrl.posterior.diagnostics import Diagnosis
-from hierrl.posterior.marginal_points import (
-    Populations,
-    Whereabouts,
-    log_marginals_under,
-    population_at,
-)
-from hierrl.posterior.population import Population
+from hierrl.posterior.layout import Layout
+from hierrl.posterior.marginal_phi import Phi, Populations
+from hierrl.posterior.marginal_points import Whereabouts
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,10 +31,7 @@ LARGEST_STRETCH = 0.05
 FRESH = 4
 """Times as many fresh points as a chain has: what is biased down with J is seen only against more of them."""
 
-LOWER = 2 / 3
-"""Times as high are the floors of spreads under fresh points."""
-
-REWEIGHTED = 100
+REWEIGHTED = 250
 """Draws of each chain that fresh points reweight."""
 
 EXAMINED = 8
@@ -101,32 +95,38 @@ class Audit:
 
 
 def audit(
-    problem: Problem,
-    population: Population,
+    layout: Layout,
     where: Whereabouts,
-    *,
     points: list[Points],
+    *,
     phi: FloatArray,
+    times: int,
     random_seed: int,
 ) -> Audit:
     """Judge chains phi (C, N, D), each of which had its own `points`, by fresh points from the same proposal.
 
-    There are more fresh points, and lower floors: what few points and extrapolated spreads do is seen as well.
+    There are more fresh points, and lower floors (than after points became more so many `times`): what few points
+    and extrapolated spreads do is seen as well.
 
     A draw's weight is the likelihood that fresh points give it over that which its own gave; weights add up to 1
     within a chain, since the constants of different points differ.
     """
+    numbers, floor = Phi(layout.population), where.floor(times)
     some = phi[:, _spread(phi.shape[1], REWEIGHTED)]
-    chains = zip(points, (Populations.of(population, x, where.floor) for x in some), strict=True)
-    own = np.stack([log_marginals_under(*chain).sum(axis=1) for chain in chains])
-    everywhere = Populations.of(population, some.reshape(-1, some.shape[2]), LOWER * where.floor)
+    own = [
+        Populations.of(numbers, x, floor).log_marginals(p).sum(axis=1)
+        for p, x in zip(points, some, strict=True)
+    ]
     n_fresh = FRESH * points[0].eta.shape[2]
+    everywhere = Populations.of(numbers, some.reshape(-1, some.shape[2]), where.floor(times + 1))
     fresh = _under_fresh_points(
-        problem, where.proposal, everywhere, n_points=n_fresh, random_seed=random_seed
+        layout.study, where.proposal, everywhere, n_points=n_fresh, random_seed=random_seed
     )
-    shift, stretch = _compared(some, fresh.reshape(own.shape) - own)
-    k_hat, effective = _weights_over(population, points, phi, where.floor)
-    return Audit(_names(population), shift, stretch, k_hat, effective, points[0].eta.shape[2])
+    shift, stretch = _compared(some, fresh.reshape(some.shape[:2]) - np.stack(own))
+    examined = phi[:, _spread(phi.shape[1], EXAMINED)]
+    populations = [Populations.of(numbers, x, floor) for x in examined]
+    k_hat, effective = _weights_over(populations, points)
+    return Audit(numbers.names, shift, stretch, k_hat, effective, points[0].eta.shape[2])
 
 
 def _spread(n: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -135,7 +135,12 @@ def _spread(n: int, wanted: int) -> npt.NDArray[np.int64]:
 
 
 def _under_fresh_points(
-    problem: Problem, proposal: Proposal, populations: Populations, *, n_points: int, random_seed: int
+    problem: Problem | SessionProblem,
+    proposal: Proposal,
+    populations: Populations,
+    *,
+    n_points: int,
+    random_seed: int,
 ) -> FloatArray:
     """Log marginal likelihoods (N,) of all subjects together, a few subjects at a time."""
     total = np.zeros(len(populations.effects))
@@ -144,7 +149,7 @@ def _under_fresh_points(
         some = problem if n_parts == 1 else problem.select(part)
         seed = np.random.SeedSequence((random_seed, k)).generate_state(1)[0]
         points = draw_points(some, proposal.take(part), n_points=n_points, random_seed=int(seed))
-        total += log_marginals_under(points, populations.take(part)).sum(axis=1)
+        total += populations.take(part).log_marginals(points).sum(axis=1)
     return total
 
 
@@ -159,23 +164,16 @@ def _compared(phi: FloatArray, log_weight: FloatArray) -> tuple[FloatArray, Floa
         return (new_mean - mean) / sd, new_sd / sd - 1
 
 
-def _weights_over(
-    population: Population, points: list[Points], phi: FloatArray, floor: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _weights_over(populations: list[Populations], points: list[Points]) -> tuple[FloatArray, FloatArray]:
     """Tail index and effective points (S,) that most of the group posterior keep."""
     examined = [
-        diagnose(own, *population_at(population, one, floor))
-        for own, chain in zip(points, phi, strict=True)
-        for one in chain[_spread(len(chain), EXAMINED)]
+        judge_weights(some.shares(own, k))
+        for own, some in zip(points, populations, strict=True)
+        for k in range(len(some.effects))
     ]
     effective, k_hat = (np.stack(values) for values in zip(*examined, strict=True))
     k_hat = np.maximum(k_hat, LOWEST_K)
     return np.quantile(k_hat, MOST_DRAWS, axis=0), np.quantile(effective, 1 - MOST_DRAWS, axis=0)
-
-
-def _names(population: Population) -> tuple[str, ...]:
-    effects = (f"mu of {label}, {name}" for label, name in population.terms)
-    return (*effects, *(f"sigma of {label}" for label in population.labels))
 
 
 def add_audit(fit: xr.DataTree, audits: list[Audit]) -> None:
@@ -206,7 +204,7 @@ def audit_table(audits: list[Audit], subjects: npt.NDArray[Any]) -> xr.Dataset:
     )
 
 
-def judged(diagnosis: Diagnosis, audits: list[Audit], problem: Problem) -> Diagnosis:
+def judged(diagnosis: Diagnosis, audits: list[Audit], subjects: npt.NDArray[Any]) -> Diagnosis:
     """A diagnosis of the chains together with what their last audit says: converged only if both agree."""
     last = audits[-1]
     status = diagnosis.status.copy()
@@ -221,7 +219,7 @@ def judged(diagnosis: Diagnosis, audits: list[Audit], problem: Problem) -> Diagn
     return replace(
         diagnosis,
         converged=diagnosis.converged and last.passed,
-        sentences=(*sentences, *_sentences(audits, problem)),
+        sentences=(*sentences, *_sentences(audits, subjects)),
         advice="; ".join(part for part in (diagnosis.advice, _advice(last)) if part),
         by_subject=diagnosis.by_subject & ~last.failed,
         status=status,
@@ -229,7 +227,7 @@ def judged(diagnosis: Diagnosis, audits: list[Audit], problem: Problem) -> Diagn
     )
 
 
-def _sentences(audits: list[Audit], problem: Problem) -> tuple[str, ...]:
+def _sentences(audits: list[Audit], subjects: npt.NDArray[Any]) -> tuple[str, ...]:
     last = audits[-1]
     far, wide, heavy = (int(np.argmax(np.abs(x))) for x in (last.shift, last.stretch, last.k_hat))
     rounds = "" if len(audits) == 1 else f", after {len(audits) - 1} that did not hold"
@@ -238,12 +236,12 @@ def _sentences(audits: list[Audit], problem: Problem) -> tuple[str, ...]:
         f"ones means shift by up to {abs(last.shift[far]):.3f} posterior standard deviations ({last.names[far]}; "
         f"allowed: {LARGEST_SHIFT}), standard deviations change by up to {abs(last.stretch[wide]):.1%} "
         f"({last.names[wide]}; allowed: {LARGEST_STRETCH:.0%}); largest Pareto k {last.k_hat[heavy]:.2f} (subject "
-        f"{problem.subjects[heavy]}; allowed: {GOOD_K})."
+        f"{subjects[heavy]}; allowed: {GOOD_K})."
     )
     if not last.failed.any():
         return (text,)
-    failed = problem.subjects[last.failed]
-    return text, f"Weights fail for {failed.size:,} of {problem.n_subjects:,} subjects: {listed(failed)}."
+    failed = subjects[last.failed]
+    return text, f"Weights fail for {failed.size:,} of {subjects.size:,} subjects: {listed(failed)}."
 
 
 def _advice(last: Audit) -> str:

@@ -22,8 +22,8 @@ from hierrl.posterior.marginal_model import (
     group_arrays,
     point_arrays,
 )
+from hierrl.posterior.marginal_phi import Phi
 from hierrl.posterior.marginal_points import Group
-from hierrl.posterior.population import Population
 from hierrl.posterior.samplers import ARVIZ_NAMES, FEWEST_DRAWS, OVERDISPERSION, Run
 
 FloatArray = npt.NDArray[np.float64]
@@ -44,12 +44,10 @@ class Chains(NamedTuple):
     """Seconds before the first chain began."""
 
 
-def sample_chains(
-    population: Population, group: Group, points: list[Points], *, floor: FloatArray, run: Run
-) -> Chains:
+def sample_chains(phi: Phi, group: Group, points: list[Points], *, floor: FloatArray, run: Run) -> Chains:
     """One chain for each set of points; on Ctrl-C what there is."""
     started = perf_counter()
-    arrays = group_arrays(population, group.factor, floor)
+    arrays = group_arrays(phi, group.factor, floor)
     middle = arrays["inverse"] @ (group.centre - arrays["loc"])
 
     def start(seed: Any) -> dict[str, FloatArray]:

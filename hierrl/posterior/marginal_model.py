@@ -3,9 +3,9 @@ r"""The posterior of the population alone, as a PyMC model whose likelihood are 
 .. math:: \log p(\phi | y) = \log p(\phi) + \sum_s \log \hat L_s(x_s^\top \Gamma, \sigma) + \text{const}, \qquad
           \phi = (\Gamma, \log \sigma).
 
-One vector holds all effects and log standard deviations, in coordinates in which its posterior is about standard
-normal. Every size is read from the data at run time, so that one compiled function serves all studies of a process,
-and PyTensor's and numba's caches those of the next.
+One vector holds all numbers of the population, in coordinates in which its posterior is about standard normal. Every
+size is read from the data at run time, so that one compiled function serves all studies of a process, and PyTensor's
+and numba's caches those of the next.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pytensor.tensor as pt
 
 from hierrl.marginal import Points
 from hierrl.posterior.compiled import Start, compile_model, is_resizable, with_arrays
-from hierrl.posterior.op import LogMarginal, PopulationMean
-from hierrl.posterior.population import Population
+from hierrl.posterior.marginal_phi import Phi, group_of
+from hierrl.posterior.op import CorrelationRoot, LogMarginal, PopulationMean
 from hierrl.posterior.transforms import Whitened, normal_in_coordinates
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,32 +32,29 @@ PHI = "phi"
 IN_COORDINATES = "phi_whitened__"
 """Its value in the sampler's coordinates."""
 
-_COMPILED: list[Any] = []
-"""What was compiled in this process, if it serves every study."""
+_COMPILED: dict[bool, Any] = {}
+"""What was compiled in this process, without and with correlations, if it serves every study."""
 
 
-def group_arrays(
-    population: Population, factor: FloatArray, floor: FloatArray
-) -> dict[str, npt.NDArray[Any]]:
+def group_arrays(phi: Phi, factor: FloatArray, floor: FloatArray) -> dict[str, npt.NDArray[Any]]:
     """What the model needs of a study besides points.
 
     `factor` (D, D) is a root of the covariance of phi, `floor` (S, P) where standard deviations are raised to.
     """
-    (effects_loc, effects_scale), (spread_loc, spread_scale) = (
-        population.effects_prior,
-        population.spread_prior,
-    )
+    population, (loc, scale) = phi.population, phi.prior
+    shapes = {"shapes": population.partial_shapes} if phi.n_partial else {}
     return {
-        "loc": np.concatenate([effects_loc, spread_loc]),
-        "scale": np.concatenate([effects_scale, spread_scale]),
+        "loc": loc,
+        "scale": scale,
         "factor": factor,
         "inverse": np.linalg.inv(factor),
         "design": population.design,
         "owner": population.owner,
         "identity": np.eye(len(population.labels)),
-        "dense": np.zeros(1, dtype=np.int64),
-        "group": np.zeros(population.problem.n_subjects, dtype=np.int64),
+        "dense": np.array([phi.n_partial > 0], dtype=np.int64),
+        "group": group_of(population),
         "floor": floor,
+        **shapes,
     }
 
 
@@ -76,7 +73,7 @@ def point_arrays(points: Points) -> dict[str, npt.NDArray[Any]]:
 
 
 def write_group_model(arrays: Arrays) -> pm.Model:
-    """The PyMC model; its free variable ``phi`` (D,) holds effects, then log standard deviations."""
+    """The PyMC model; its free variable ``phi`` (D,) is laid out as in `hierrl.posterior.marginal_phi`."""
     given: dict[str, Any] = {name: pytensor.shared(values, name=name) for name, values in arrays.items()}
     # Scales of priors are positive already: no need to check them at every step.
     with pm.Model(check_bounds=False) as model:
@@ -87,23 +84,39 @@ def write_group_model(arrays: Arrays) -> pm.Model:
             transform=Whitened(),
             dims=None,
         )
-        n_effects = given["owner"].shape[0]
-        mean = PopulationMean()(phi[:n_effects], given["design"], given["owner"]) - given["centre"]
-        precision: Any = pt.exp(-phi[n_effects:])
-        root = precision[None, :, None] * given["identity"]
+        t, p = given["owner"].shape[0], given["identity"].shape[0]
+        mean = PopulationMean()(phi[:t], given["design"], given["owner"]) - given["centre"]
+        root = _correlated(phi, t, p, given) if "shapes" in given else _independent(phi[t:], p, given)
         points = (given[name] for name in ("dense", "group", "floor", "eta", "log_ratio"))
         pm.Potential("log_marginal", LogMarginal()(mean, root, *points)[0].sum())
     return model
 
 
+def _independent(log_sigma: Any, p: Any, given: dict[str, Any]) -> Any:
+    """Roots (G, P, P) of the precisions."""
+    inverse: Any = pt.exp(-log_sigma.reshape((p, -1)).T)
+    return inverse[:, :, None] * given["identity"]
+
+
+def _correlated(phi: Any, t: Any, p: Any, given: dict[str, Any]) -> Any:
+    """The same with correlations, whose prior is added to the model."""
+    end = phi.shape[0] - given["shapes"].shape[0]
+    logit, inverse = phi[end:], pt.exp(-phi[t:end].reshape((p, -1)).T)
+    # A beta distribution of the partial correlation, mapped to (0, 1), on the logit scale.
+    log_density: Any = -given["shapes"] * (pt.softplus(logit) + pt.softplus(-logit))
+    pm.Potential("partial", log_density.sum())
+    return CorrelationRoot()(pt.tanh(logit / 2.0))[None] * inverse[:, None, :]
+
+
 def compile_group_model(arrays: Arrays, start: Start) -> Any:
     """What `nutpie.sample` takes, compiled in this process or taken from an earlier study."""
-    if not _COMPILED:
+    kind = "shapes" in arrays
+    if kind not in _COMPILED:
         compiled = compile_model(write_group_model(_small(arrays)), start)
         if not is_resizable(compiled):
             return compile_model(write_group_model(arrays), start)
-        _COMPILED.append(compiled)
-    return with_arrays(_COMPILED[0], arrays, start)
+        _COMPILED[kind] = compiled
+    return with_arrays(_COMPILED[kind], arrays, start)
 
 
 def _small(arrays: Arrays) -> Arrays:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hierrl.importance import Component, Proposal, penalised_modes
-from hierrl.importance.gaussian import diagonal, widened
-from hierrl.kernels.resampling import log_marginals_at, resample
-from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
-from hierrl.marginal import Points, importance_points, posterior_moments
+from hierrl.importance.gaussian import widened
+from hierrl.marginal import Points, importance_points, weighted_moments
 from hierrl.posterior.layout import Layout
-from hierrl.posterior.population import Population
-from hierrl.prior.empirical import estimate_population
-from hierrl.prior.population import Layout as PhiLayout
+from hierrl.posterior.marginal_phi import Phi, Populations
+from hierrl.prior.estimate import estimate_population
+from hierrl.prior.population import Layout as OneSpread
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,7 +23,7 @@ N_PILOT = 512
 N_POPULATIONS = 8
 """Populations out of the group posterior that moments are averaged over."""
 
-# Chosen for the smallest error and tail index over whole group posteriors: decision 16.
+# Chosen for the smallest error and tail index over whole group posteriors, see docs/decisions.
 NEAR_SHARE, NEAR_WIDER = 0.6, 1.3
 FAR_SHARE, FAR_WIDER = 0.2, 2.5
 POPULATION_WIDER = 1.5
@@ -33,6 +31,12 @@ FREEDOM = 4.0
 
 FLOOR = 0.3
 """Spreads of the population below this share of a subject's are not resolved by its points, but extrapolated."""
+
+LOWER = 2 / 3
+"""Each time that there are more points the floor gets so many times as high."""
+
+PARTIAL_SD = 2.0
+"""Of a logit of a partial correlation, times the root of the number of subjects, if their parameters were known."""
 
 
 @dataclass(frozen=True)
@@ -46,71 +50,59 @@ class Group:
     factor: FloatArray
     """(D, D) lower Cholesky factor of the covariance."""
 
-
-@dataclass(frozen=True)
-class Populations:
-    """N populations as the kernels take them: effects, roots of the precision, and who belongs where."""
-
-    effects: FloatArray
-    """(N, T)"""
-    root: FloatArray
-    """(N, 1, P, P)"""
-    design: FloatArray
-    """(S, T)"""
-    owner: npt.NDArray[np.int64]
-    """(T,)"""
-    floor: FloatArray
-    """(S, P) of the standard deviations."""
-
     @classmethod
-    def of(cls, population: Population, phi: FloatArray, floor: FloatArray) -> Populations:
-        """From vectors phi (N, D)."""
-        n_effects = population.owner.size
-        root = np.exp(-phi[:, n_effects:])[:, None, :, None] * np.eye(phi.shape[1] - n_effects)
-        effects = np.ascontiguousarray(phi[:, :n_effects])
-        return cls(effects, root, population.design, population.owner, floor)
-
-    def take(self, subjects: npt.NDArray) -> Populations:
-        """The same for some subjects."""
-        return replace(self, design=self.design[subjects], floor=self.floor[subjects])
-
-    @property
-    def rest(self) -> tuple[npt.NDArray | bool, ...]:
-        """Arguments of the kernels after the points."""
-        group = np.zeros(len(self.design), dtype=np.int64)
-        return self.effects, self.root, False, self.design, self.owner, group, self.floor
+    def of_draws(cls, phi: FloatArray) -> Group:
+        """From draws (N, D)."""
+        some = np.linspace(0, len(phi) - 1, N_POPULATIONS).round().astype(int)
+        return cls(phi[some], phi.mean(axis=0), np.linalg.cholesky(np.cov(phi.T)))
 
 
 def find_group(layout: Layout, random_seed: int, *, progress: bool) -> Group:
-    """The mode of the group posterior, its curvature there, and draws of the normal distribution these make."""
-    population = layout.population
-    estimate = estimate_population(
-        layout.problem,
-        PhiLayout.of(population.designs, population.prior),
-        layout.centre,
-        random_seed=random_seed,
-        progress=progress,
+    """The mode of the group posterior, its curvature there, and draws of the normal distribution these make.
+
+    With one spread for all groups and no correlations; where there are more numbers, that is where they begin.
+    """
+    population, phi = layout.population, Phi(layout.population)
+    loc, scale = (np.atleast_2d(spread.T).mean(axis=0) for spread in population.spread_prior)
+    effects = population.effects_prior
+    one_spread = OneSpread(population.designs, np.append(effects[0], loc), np.append(effects[1], scale))
+    found = estimate_population(
+        layout.study, one_spread, layout.centre, random_seed=random_seed, progress=progress
     )
-    factor = np.linalg.cholesky(estimate.covariance)
-    away = np.random.default_rng(random_seed).standard_normal((N_POPULATIONS, estimate.phi.size))
-    return Group(estimate.phi + away @ factor.T, estimate.phi, factor)
+    centre, covariance = _expanded(phi, found.phi, found.covariance, layout.problem.n_subjects)
+    factor = np.linalg.cholesky(covariance)
+    away = np.random.default_rng(random_seed).standard_normal((N_POPULATIONS, centre.size))
+    return Group(centre + away @ factor.T, centre, factor)
+
+
+def _expanded(
+    phi: Phi, centre: FloatArray, covariance: FloatArray, n_subjects: int
+) -> tuple[FloatArray, FloatArray]:
+    """Centre (D,) and covariance (D, D) of all numbers from those of effects and one spread of each parameter."""
+    n_groups = max(1, len(phi.population.prior.groups))
+    if n_groups == 1 and not phi.n_partial:
+        return centre, covariance
+    t = phi.n_effects
+    whole = np.diag(
+        np.concatenate(
+            [
+                np.ones(t),
+                n_groups * np.repeat(np.diag(covariance)[t:], n_groups),
+                np.full(phi.n_partial, PARTIAL_SD**2 / n_subjects),
+            ]
+        )
+    )
+    whole[:t, :t] = covariance[:t, :t]
+    return np.concatenate([centre[:t], np.repeat(centre[t:], n_groups), np.zeros(phi.n_partial)]), whole
 
 
 def pilot_points(layout: Layout, group: Group, random_seed: int) -> Points:
     """Points around the subjects' modes in the middle of the group posterior."""
-    mean, sd = population_at(layout.population, group.centre)
-    modes = penalised_modes(layout.problem, mean, sd, start=layout.centre)
-    return importance_points(layout.problem, mean, sd, n_points=N_PILOT, modes=modes, random_seed=random_seed)
-
-
-def population_at(
-    population: Population, phi: FloatArray, floor: FloatArray | float = 0.0
-) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, P) and standard deviation (S, P), at least `floor`, of each subject's population."""
-    n_effects = population.owner.size
-    return population.mean(phi[:n_effects]), np.maximum(np.exp(phi[n_effects:]), floor) + np.zeros(
-        (population.problem.n_subjects, 1)
-    )
+    no_floor = np.zeros_like(layout.centre)
+    mean, covariance = Populations.of(Phi(layout.population), group.centre[None], no_floor).moments(0)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    modes = penalised_modes(layout.study, mean, sd, start=layout.centre)
+    return importance_points(layout.study, mean, sd, n_points=N_PILOT, modes=modes, random_seed=random_seed)
 
 
 @dataclass(frozen=True)
@@ -124,10 +116,12 @@ class Whereabouts:
     population: tuple[FloatArray, FloatArray]
     """The same of its population."""
 
-    @property
-    def floor(self) -> FloatArray:
-        """(S, P): standard deviations of the population below this are extrapolated from here."""
-        return FLOOR * np.sqrt((self.factor**2).sum(axis=2))
+    def floor(self, times: int = 0) -> FloatArray:
+        """(S, P): standard deviations of the population below this are extrapolated from here.
+
+        After points became more so many `times`.
+        """
+        return FLOOR * LOWER**times * np.sqrt((self.factor**2).sum(axis=2))
 
     @property
     def proposal(self) -> Proposal:
@@ -142,15 +136,17 @@ class Whereabouts:
         )
 
 
-def whereabouts(population: Population, points: Points, group: Group) -> Whereabouts:
+def whereabouts(layout: Layout, points: Points, group: Group) -> Whereabouts:
     """Where the subjects are in the populations of `group`, as `points` tell."""
-    mean, sd = population_at(population, group.centre)
-    middle = posterior_moments(points, mean, sd)[1]
-    floor = FLOOR * np.sqrt(np.diagonal(middle, axis1=1, axis2=2))
-    populations = [population_at(population, phi, floor) for phi in group.phi]
-    moments = [posterior_moments(points, *each) for each in populations]
-    subjects = [(m, widened(c, sd)) for (m, c), (_, sd) in zip(moments, populations, strict=True)]
-    everyone = [(mean, diagonal(sd**2)) for mean, sd in populations]
+    phi, no_floor = Phi(layout.population), np.zeros_like(layout.centre)
+    middle = Populations.of(phi, group.centre[None], no_floor)
+    covariance = weighted_moments(points, middle.shares(points, 0))[1]
+    floor = FLOOR * np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    populations = Populations.of(phi, group.phi, floor)
+    everyone = [populations.moments(k) for k in range(len(group.phi))]
+    subjects = [weighted_moments(points, populations.shares(points, k)) for k in range(len(group.phi))]
+    wide = [np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)) for _, covariance in everyone]
+    subjects = [(mean, widened(c, sd)) for (mean, c), sd in zip(subjects, wide, strict=True)]
     return Whereabouts(*_averaged(subjects), _averaged(everyone))
 
 
@@ -160,33 +156,3 @@ def _averaged(moments: list[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray,
     away = [mean - centre for mean, _ in moments]
     covariance = [c + a[:, :, None] * a[:, None, :] for (_, c), a in zip(moments, away, strict=True)]
     return centre, np.linalg.cholesky(np.mean(covariance, axis=0))
-
-
-def log_marginals_under(points: Points, populations: Populations) -> FloatArray:
-    """Log marginal likelihoods (N, S) of the subjects under N populations."""
-    n_subjects, _, n_points = points.eta.shape
-    value = np.empty((len(populations.effects), n_subjects))
-
-    def work(subjects: IndexArray) -> None:
-        log_marginals_at(points.eta, points.log_ratio, *populations.rest, subjects, value)
-
-    over_subjects(work, np.full(n_subjects, n_points * len(value)), smallest=SMALL_CHUNK)
-    return value
-
-
-def draw_subjects(points: Points, populations: Populations, random_seed: int) -> FloatArray:
-    """Parameters (N, S, P) of the subjects on the link scale, one draw under each of N populations.
-
-    The shares that pick a subject's points are stratified over the draws, in random order: chance adds less.
-    """
-    n_subjects, n_parameters, n_points = points.eta.shape
-    n, rng = len(populations.effects), np.random.default_rng(random_seed)
-    strata = rng.permuted(np.repeat(np.arange(n)[:, None], n_subjects, axis=1), axis=0)
-    share = (strata + rng.random((n, n_subjects))) / n
-    drawn = np.empty((n, n_subjects, n_parameters))
-
-    def work(subjects: IndexArray) -> None:
-        resample(points.eta, points.log_ratio, *populations.rest, subjects, share, drawn)
-
-    over_subjects(work, np.full(n_subjects, n_points * n), smallest=SMALL_CHUNK)
-    return drawn

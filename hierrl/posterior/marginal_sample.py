@@ -12,20 +12,11 @@ import xarray as xr
 
 from hierrl.marginal import N_POINTS, draw_points, pooled
 from hierrl.models.model import Model
-from hierrl.posterior.coordinates import Point
 from hierrl.posterior.layout import Layout
 from hierrl.posterior.marginal_audit import Audit, audit
 from hierrl.posterior.marginal_chains import sample_chains
-from hierrl.posterior.marginal_points import (
-    N_POPULATIONS,
-    Group,
-    Populations,
-    draw_subjects,
-    find_group,
-    pilot_points,
-    whereabouts,
-)
-from hierrl.posterior.population import Population
+from hierrl.posterior.marginal_phi import Phi, Populations
+from hierrl.posterior.marginal_points import Group, find_group, pilot_points, whereabouts
 from hierrl.posterior.samplers import Draws, Run
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,12 +77,7 @@ def check_marginal(
     model: Model, data: xr.Dataset, *, sampler: str, parametrization: str, points: int | None
 ) -> None:
     """Raise a ValueError where the marginal sampler can't or needn't do what is asked."""
-    n = len(model.scalars(list(data["arm"].values)))
-    if n > MOST_PARAMETERS:
-        raise ValueError(
-            f"method='marginal' integrates each subject out by importance points, which are too few in more than "
-            f"{MOST_PARAMETERS} dimensions; this model has {n} parameters per subject. Use method='nuts'."
-        )
+    check_size(len(model.scalars(list(data["arm"].values))))
     if sampler != "nutpie" or parametrization != "auto":
         raise ValueError(
             f"sampler={sampler!r} and parametrization={parametrization!r} are for method='nuts'. With "
@@ -99,6 +85,15 @@ def check_marginal(
         )
     if points is not None and points < FEWEST_POINTS:
         raise ValueError(f"points= must be at least {FEWEST_POINTS} per subject and chain; found {points}.")
+
+
+def check_size(n_parameters: int) -> None:
+    """Raise a ValueError if a subject has too many parameters (and slopes of its own) for points."""
+    if n_parameters > MOST_PARAMETERS:
+        raise ValueError(
+            f"method='marginal' integrates each subject out by importance points, which are too few in more than "
+            f"{MOST_PARAMETERS} dimensions; here a subject has {n_parameters} parameters. Use method='nuts'."
+        )
 
 
 def sample_marginal(layout: Layout, run: Run, n_points: int | None = None) -> Marginal:
@@ -112,34 +107,35 @@ def sample_marginal(layout: Layout, run: Run, n_points: int | None = None) -> Ma
     n_points : int, optional
         Points per subject and chain in the first round.
     """
-    clock = _Clock()
-    population, problem = layout.population, layout.problem
+    check_size(len(layout.population.labels))
+    clock, phi = _Clock(), Phi(layout.population)
     group = find_group(layout, run.random_seed, progress=run.progress)
     known, size = pilot_points(layout, group, run.random_seed), n_points or N_POINTS
     audits: list[Audit] = []
     while True:
-        where = whereabouts(population, known, group)
-        seeds = _seeds(run, len(audits))
+        where, times = whereabouts(layout, known, group), len(audits)
+        seeds, floor = _seeds(run, times), where.floor(times)
         points = [
-            draw_points(problem, where.proposal, n_points=size, random_seed=seed, progress=run.progress)
+            draw_points(layout.study, where.proposal, n_points=size, random_seed=seed, progress=run.progress)
             for seed in seeds[: run.chains]
         ]
         clock.stop("points")
-        chains = sample_chains(population, group, points, floor=where.floor, run=run)
+        chains = sample_chains(phi, group, points, floor=floor, run=run)
         points = [points[k] for k in chains.kept]
         clock.stop("sample")
         clock.move(chains.compiling, to="compile", of="sample")
-        audits.append(audit(problem, population, where, points=points, phi=chains.phi, random_seed=seeds[-1]))
+        audits.append(audit(layout, where, points, phi=chains.phi, times=times, random_seed=seeds[-1]))
         clock.stop("audit")
         if chains.note or _finished(audits):
             break
-        known, group, size = pooled(points), _group_of(chains.phi), GROWTH * size
+        group = Group.of_draws(chains.phi.reshape(-1, chains.phi.shape[2]))
+        known, size = pooled(points), GROWTH * size
     drawn = [
-        draw_subjects(own, Populations.of(population, phi, where.floor), seed)
-        for own, phi, seed in zip(points, chains.phi, seeds, strict=False)
+        Populations.of(phi, own, floor).draw(some, seed)
+        for own, some, seed in zip(chains.phi, points, seeds, strict=False)
     ]
     clock.stop("sample")
-    values = _values(population, chains.phi, np.stack(drawn))
+    values = phi.point(chains.phi, np.stack(drawn))
     return Marginal(Draws(values, chains.stats, chains.note, clock.seconds), audits)
 
 
@@ -153,15 +149,3 @@ def _finished(audits: list[Audit]) -> bool:
     """Whether the points hold, or another round would be a waste of time."""
     last = audits[-1]
     return last.passed or len(audits) == MOST_ROUNDS or (len(audits) > 1 and last.failed.mean() > HOPELESS)
-
-
-def _group_of(phi: FloatArray) -> Group:
-    """The group posterior as draws (C, N, D) tell it."""
-    flat = phi.reshape(-1, phi.shape[2])
-    some = np.linspace(0, len(flat) - 1, N_POPULATIONS).round().astype(int)
-    return Group(flat[some], flat.mean(axis=0), np.linalg.cholesky(np.cov(flat.T)))
-
-
-def _values(population: Population, phi: FloatArray, eta: FloatArray) -> Point:
-    n_effects = population.owner.size
-    return Point(phi[..., :n_effects], phi[..., n_effects:], eta)

@@ -29,11 +29,6 @@ DEFAULT_TUNE = 500
 
 METHODS = ("nuts", "marginal")
 
-NO_SLOPES = (
-    "Slopes within subjects (covariates that vary by session) are for method='nuts' so far: method='marginal' has "
-    "importance points for subjects with one set of parameters."
-)
-
 
 def fit_posterior(
     model: Model,
@@ -159,8 +154,6 @@ def fit_posterior(
         draws, default_tune if tune is None else tune, chains, target_accept, cores, random_seed, progress
     )
     prepared = perf_counter() - started
-    if marginal and layout.population.slopes:
-        raise ValueError(NO_SLOPES)
     audited = sample_marginal(layout, run, points) if marginal else None
     found = audited.draws if audited else SAMPLERS[sampler](write_model(layout), layout, run)
     settings = {
@@ -179,7 +172,7 @@ def fit_posterior(
     diverging = found.stats["diverging"].values
     diagnosis = diagnose(population, values.eta, diverging, problem=layout.study)
     if audited:
-        diagnosis = judged(diagnosis, audited.audits, layout.problem)
+        diagnosis = judged(diagnosis, audited.audits, layout.problem.subjects)
     fit = build_posterior(layout, data, found, population=population, diagnosis=diagnosis, settings=settings)
     if audited:
         add_audit(fit, audited.audits)
