@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
+from hierrl.kernels.correlation import correlation_root
 from hierrl.kernels.exponential import exp_negative
 from hierrl.kernels.jit import njit
 from hierrl.kernels.points import log_marginal_pass
+from hierrl.kernels.population import group_pass
 from hierrl.kernels.resampling import log_marginals_at, resample
 
 N_POINTS = 37
@@ -102,6 +105,37 @@ def test_single_precision_is_enough(n_parameters, dense):
     exact, rounded = log_marginal(given_, dense), log_marginal(single(given_), dense)
     for one, other in zip(exact, rounded, strict=True):
         np.testing.assert_allclose(one, other, rtol=3e-5, atol=3e-5)
+
+
+@pytest.mark.parametrize("n_partial", [0, 1, 3])
+def test_all_numbers_of_a_population_in_one_vector(n_partial):
+    rng = np.random.default_rng(3)
+    n, n_groups = (3, 1) if n_partial == 3 else (2, 1) if n_partial else (2, 2)
+    points = study(n, bool(n_partial))
+    owner, design = np.array([0, 1, 0, *range(2, n)]), rng.normal(size=(5, n + 1))
+    group, floor = np.arange(5) % n_groups, np.zeros((5, n))
+    shapes, centre = rng.uniform(1, 3, n_partial), rng.normal(0, 0.3, (5, n))
+    phi = rng.normal(0, 0.4, owner.size + n * n_groups + n_partial)
+    given_ = (design, owner, group, floor, centre, points["eta"], points["log_ratio"])
+
+    def value_and_slope(at):
+        slope = np.full(phi.size, np.nan)
+        return group_pass(at, shapes, *given_, slope), slope
+
+    value, slope = value_and_slope(phi)
+    mean = (design * phi[: owner.size]) @ np.eye(n)[owner] - centre
+    sigma = np.exp(phi[owner.size : phi.size - n_partial]).reshape(n, n_groups).T
+    partial = np.tanh(phi[phi.size - n_partial :] / 2)
+    correlation = (
+        np.linalg.inv(correlation_root(partial).T @ correlation_root(partial)) if n_partial else np.eye(n)
+    )
+    expected = (shapes * (np.log((1 + partial) / 2) + np.log((1 - partial) / 2))).sum()
+    for s in range(5):
+        covariance = correlation * np.outer(sigma[group[s]], sigma[group[s]])
+        density = multivariate_normal(mean[s], covariance).logpdf(points["eta"][s].T)
+        expected += logsumexp(points["log_ratio"][s] + density) - np.log(N_POINTS)
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(slope, approx_fprime(phi, lambda at: value_and_slope(at)[0], 1e-7), atol=1e-4)
 
 
 def test_points_that_all_are_impossible_give_no_number():

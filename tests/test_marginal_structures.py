@@ -3,6 +3,7 @@
 import numpy as np
 import pytensor
 import pytest
+import xarray as xr
 from scipy.special import logsumexp
 from scipy.stats import beta, multivariate_normal, norm
 
@@ -168,13 +169,18 @@ def test_both_methods_give_the_same_posterior(structure):
         if name in nuts["population"]:
             assert_same(nuts["population"][name], marginal["population"][name])
     for name in nuts["posterior"].data_vars:
-        assert_same(nuts["posterior"][name], marginal["posterior"][name])
+        link = LINKS.get(name, np.asarray)
+        assert_same(*(xr.apply_ufunc(link, fit["posterior"][name]) for fit in (nuts, marginal)))
+
+
+# Of a rate near 0, NUTS with two seeds differs by a tenth in the sd, which hangs on rare draws.
+LINKS = {"alpha": lambda alpha: np.log(alpha / (1 - alpha)), "beta": np.log}
 
 
 def assert_same(one, other, shift=0.12, stretch=0.12):
     over = ("chain", "draw")
     sd = one.std(over)
-    varies = sd > 0
+    varies = sd > 1e-9  # a correlation with itself does not
     gap = np.abs((other.mean(over) - one.mean(over)) / sd).where(varies)
     ratio = (other.std(over) / sd).where(varies)
     assert gap.max() < shift, one.name

@@ -28,16 +28,12 @@ anything beside its diagonal; then there are no floors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numba import carray, types
 
 from hierrl.kernels.exponential import exp_negative
 from hierrl.kernels.informed import solve_lower
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
-from hierrl.kernels.symbols import FLOATS, INTS, symbol
 
 # Sums over points may be reordered, and weights are finite or of no use at all.
 OVER_POINTS = {**INNER, "fastmath": {"reassoc", "contract", "nsz", "nnan"}}
@@ -257,45 +253,3 @@ def log_marginal_pass(eta, log_ratio, mean, root, group, floor, dense, mean_bar,
         else:
             _diagonal_slopes(z, weight, total, own, used, kappa, first, second, mean_bar[s], own_bar)
     return value
-
-
-SINGLES = types.CPointer(types.float32)
-# sizes S, P, J, G and dense; eta, log_ratio, mean, root, group, floor; value and the two parts of the gradient
-SIGNATURE = types.int64(INTS, SINGLES, SINGLES, FLOATS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS)
-N_SIZES = 5
-
-
-@njit(**JIT)
-def log_marginal_in_c(sizes, eta, log_ratio, mean, root, group, floor, value, mean_bar, root_bar):
-    """`log_marginal_pass` behind C pointers, for points in single precision: samplers call it ten thousands of times.
-
-    Of a log marginal likelihood that costs some 1e-6, where the choice of the points costs 1e-2.
-    """
-    shape = carray(sizes, (N_SIZES,))
-    n_subjects, n, n_points, n_groups = shape[0], shape[1], shape[2], shape[3]
-    carray(value, (1,))[0] = log_marginal_pass(
-        carray(eta, (n_subjects, n, n_points)),
-        carray(log_ratio, (n_subjects, n_points)),
-        carray(mean, (n_subjects, n)),
-        carray(root, (n_groups, n, n)),
-        carray(group, (n_subjects,)),
-        carray(floor, (n_subjects, n)),
-        shape[4] != 0,
-        carray(mean_bar, (n_subjects, n)),
-        carray(root_bar, (n_groups, n, n)),
-    )
-    return 0
-
-
-def log_marginal_caller() -> Callable[..., None]:
-    """A plain function, to be compiled by its user, that hands C-contiguous arrays over to `log_marginal_in_c`."""
-    in_c = symbol(log_marginal_in_c, SIGNATURE)
-
-    def call(mean, root, dense, group, floor, eta, log_ratio, value, mean_bar, root_bar):
-        sizes = np.array((eta.shape[0], eta.shape[1], eta.shape[2], root.shape[0], dense))
-        given = (mean.ctypes, root.ctypes, group.ctypes, floor.ctypes)
-        in_c(
-            sizes.ctypes, eta.ctypes, log_ratio.ctypes, *given, value.ctypes, mean_bar.ctypes, root_bar.ctypes
-        )
-
-    return call

@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pymc as pm
 import pytensor
-import pytensor.tensor as pt
 
 from hierrl.marginal import Points
 from hierrl.posterior.compiled import Start, compile_model, is_resizable, with_arrays
 from hierrl.posterior.marginal_phi import Phi, group_of
-from hierrl.posterior.op import CorrelationRoot, LogMarginal, PopulationMean
+from hierrl.posterior.op import LogMarginal
 from hierrl.posterior.transforms import Whitened, normal_in_coordinates
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,8 +31,11 @@ PHI = "phi"
 IN_COORDINATES = "phi_whitened__"
 """Its value in the sampler's coordinates."""
 
-_COMPILED: dict[bool, Any] = {}
-"""What was compiled in this process, without and with correlations, if it serves every study."""
+ARRAYS = ("shapes", "design", "owner", "group", "floor", "centre", "eta", "log_ratio")
+"""Arguments of `LogMarginal` after phi."""
+
+_COMPILED: list[Any] = []
+"""What was compiled in this process, if it serves every study."""
 
 
 def group_arrays(phi: Phi, factor: FloatArray, floor: FloatArray) -> dict[str, npt.NDArray[Any]]:
@@ -42,19 +44,16 @@ def group_arrays(phi: Phi, factor: FloatArray, floor: FloatArray) -> dict[str, n
     `factor` (D, D) is a root of the covariance of phi, `floor` (S, P) where standard deviations are raised to.
     """
     population, (loc, scale) = phi.population, phi.prior
-    shapes = {"shapes": population.partial_shapes} if phi.n_partial else {}
     return {
         "loc": loc,
         "scale": scale,
         "factor": factor,
         "inverse": np.linalg.inv(factor),
+        "shapes": population.partial_shapes if phi.n_partial else np.empty(0),
         "design": population.design,
         "owner": population.owner,
-        "identity": np.eye(len(population.labels)),
-        "dense": np.array([phi.n_partial > 0], dtype=np.int64),
         "group": group_of(population),
         "floor": floor,
-        **shapes,
     }
 
 
@@ -84,39 +83,19 @@ def write_group_model(arrays: Arrays) -> pm.Model:
             transform=Whitened(),
             dims=None,
         )
-        t, p = given["owner"].shape[0], given["identity"].shape[0]
-        mean = PopulationMean()(phi[:t], given["design"], given["owner"]) - given["centre"]
-        root = _correlated(phi, t, p, given) if "shapes" in given else _independent(phi[t:], p, given)
-        points = (given[name] for name in ("dense", "group", "floor", "eta", "log_ratio"))
-        pm.Potential("log_marginal", LogMarginal()(mean, root, *points)[0].sum())
+        log_marginal = LogMarginal()(phi, *(given[name] for name in ARRAYS))[0]
+        pm.Potential("log_marginal", log_marginal.sum())
     return model
-
-
-def _independent(log_sigma: Any, p: Any, given: dict[str, Any]) -> Any:
-    """Roots (G, P, P) of the precisions."""
-    inverse: Any = pt.exp(-log_sigma.reshape((p, -1)).T)
-    return inverse[:, :, None] * given["identity"]
-
-
-def _correlated(phi: Any, t: Any, p: Any, given: dict[str, Any]) -> Any:
-    """The same with correlations, whose prior is added to the model."""
-    end = phi.shape[0] - given["shapes"].shape[0]
-    logit, inverse = phi[end:], pt.exp(-phi[t:end].reshape((p, -1)).T)
-    # A beta distribution of the partial correlation, mapped to (0, 1), on the logit scale.
-    log_density: Any = -given["shapes"] * (pt.softplus(logit) + pt.softplus(-logit))
-    pm.Potential("partial", log_density.sum())
-    return CorrelationRoot()(pt.tanh(logit / 2.0))[None] * inverse[:, None, :]
 
 
 def compile_group_model(arrays: Arrays, start: Start) -> Any:
     """What `nutpie.sample` takes, compiled in this process or taken from an earlier study."""
-    kind = "shapes" in arrays
-    if kind not in _COMPILED:
+    if not _COMPILED:
         compiled = compile_model(write_group_model(_small(arrays)), start)
         if not is_resizable(compiled):
             return compile_model(write_group_model(arrays), start)
-        _COMPILED[kind] = compiled
-    return with_arrays(_COMPILED[kind], arrays, start)
+        _COMPILED.append(compiled)
+    return with_arrays(_COMPILED[0], arrays, start)
 
 
 def _small(arrays: Arrays) -> Arrays:

@@ -33,7 +33,7 @@ from hierrl.kernels.informed import (
     population_mean_pullback,
 )
 from hierrl.kernels.jit import fingerprint
-from hierrl.kernels.points import log_marginal_caller
+from hierrl.kernels.population import group_caller
 from hierrl.kernels.symbols import FLOATS, caller, loglik_in_c, probability_in_c
 
 VERSION = int(fingerprint(Path(__file__).resolve())[:8], 16)
@@ -261,30 +261,27 @@ class CorrelationRootPullback(ArraysOp):
 
 
 class LogMarginal(ArraysOp):
-    """Log marginal likelihood (1,) of all subjects from importance points, and its gradient in the populations.
+    """Log marginal likelihood (1,) of all subjects from importance points, and its gradient (D,).
 
-    Inputs: mean (S, P), root (G, P, P) of the precision, whether it has more than a diagonal (1,), group (S,), floor
-    (S, P) of the standard deviations; eta (S, P, J) and log_ratio (S, J) in single precision. See
-    `hierrl.kernels.points`. The gradient is the second and the third output.
+    Inputs: all numbers of the population (D,), then the other arguments of `hierrl.kernels.population.group_pass`,
+    with points in single precision.
     """
 
-    outputs = (pt.dvector, pt.dmatrix, pt.dtensor3)
-    n_differentiable = 2
+    outputs = (pt.dvector, pt.dvector)
 
     def function(self) -> Callable[..., Any]:
-        call = numba_njit(log_marginal_caller())
+        call = numba_njit(group_caller())
 
-        def log_marginal(mean, root, dense, group, floor, eta, log_ratio):
-            mean, root = np.ascontiguousarray(mean), np.ascontiguousarray(root)
-            value, mean_bar, root_bar = np.empty(1), np.empty(mean.shape), np.empty(root.shape)
-            call(mean, root, dense[0], group, floor, eta, log_ratio, value, mean_bar, root_bar)
-            return value, mean_bar, root_bar
+        def log_marginal(phi, *arrays):
+            value, slope = np.empty(1), np.empty(phi.size)
+            call(np.ascontiguousarray(phi), *arrays, value, slope)
+            return value, slope
 
         return log_marginal
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
         bar: Any = cotangents[0][0]
-        return [bar * outputs[1], bar * outputs[2], *_disconnected(inputs[2:])]
+        return [bar * outputs[1], *_disconnected(inputs[1:])]
 
 
 LOGP_IN_C = types.int64(types.uint64, FLOATS, FLOATS, FLOATS, types.voidptr)
