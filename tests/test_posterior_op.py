@@ -25,14 +25,15 @@ SLOWLY = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 """Runs ``perform`` and compiles nothing."""
 
 
-def arrays_of(problem):
-    """The inputs of the likelihood after theta."""
-    return [*trial_data(problem).values(), *pack_tables(problem.tables)]
+def arrays_of(problem, group="lanes"):
+    """The inputs of the likelihood after theta; or of the probabilities, group "trials"."""
+    behaviour = [values for name, values in trial_data(problem).items() if name.startswith(group)]
+    return [*behaviour, *pack_tables(problem.tables)]
 
 
-def evaluated(op, theta, problem):
+def evaluated(op, theta, problem, group="lanes"):
     """Outputs of an Op by its ``perform``."""
-    node = op.make_node(theta, *arrays_of(problem))
+    node = op.make_node(theta, *arrays_of(problem, group))
     return pytensor.function([], node.outputs, mode=SLOWLY)()
 
 
@@ -58,7 +59,7 @@ def test_tables_survive_packing(model):
 def test_choice_probabilities_are_those_of_the_kernels():
     problem = prepare(hr.model("subvalue", bias=True, lapse=True), random_behaviour(4, 30, 3, rich=True))
     theta = random_theta(problem)
-    (probability,) = evaluated(ChoiceProbability(), theta, problem)
+    (probability,) = evaluated(ChoiceProbability(), theta, problem, "trials")
     np.testing.assert_allclose(probability, problem.probabilities(theta), atol=1e-12)
 
 

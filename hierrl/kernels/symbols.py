@@ -17,21 +17,33 @@ import numpy as np
 import numpy.typing as npt
 from numba import carray, types
 
+from hierrl.kernels.abreast import all_pass
 from hierrl.kernels.jit import njit
-from hierrl.kernels.likelihood import subject_pass, trial_pass
+from hierrl.kernels.lanes import Lanes
+from hierrl.kernels.likelihood import trial_pass
 from hierrl.kernels.loops import INNER, JIT
 from hierrl.kernels.tables import Tables
 from hierrl.kernels.trials import Trials
 
-FLOATS, INTS, BYTES, FLAGS = (
-    types.CPointer(t) for t in (types.float64, types.int64, types.int8, types.boolean)
+FLOATS, INTS, SHORTS, BYTES, FLAGS = (
+    types.CPointer(t) for t in (types.float64, types.int64, types.int16, types.int8, types.boolean)
 )
 
-# sizes; the arrays of Trials; those of PackedTables; theta and two outputs
-SIGNATURE = types.int64(
-    INTS, INTS, INTS, FLAGS, FLAGS, BYTES, FLOATS, FLAGS, FLOATS, INTS, INTS, FLOATS, FLOATS, FLOATS, FLOATS
+# sizes; the arrays of Lanes; those of PackedTables; theta and two outputs
+BY_LANE = types.int64(
+    INTS,
+    *(INTS, INTS, INTS, BYTES, SHORTS, BYTES, BYTES, FLOATS, BYTES, FLOATS, INTS),
+    *(INTS, FLOATS, FLOATS, FLOATS, FLOATS),
 )
-N_SIZES = 11
+N_LANE_SIZES = 13
+
+# sizes; the arrays of Trials; the rest as above
+BY_TRIAL = types.int64(
+    INTS,
+    *(INTS, INTS, FLAGS, FLAGS, BYTES, FLOATS, FLAGS, FLOATS, INTS),
+    *(INTS, FLOATS, FLOATS, FLOATS, FLOATS),
+)
+N_TRIAL_SIZES = 11
 
 
 class PackedTables(NamedTuple):
@@ -99,32 +111,33 @@ def unpack_tables(integers, numbers):
 
 
 @njit(**INNER)
-def _read(sizes, pointers):
-    """Tables and trials behind C pointers, S and P; `sizes` as `call` in `caller` writes them."""
-    z = carray(sizes, (N_SIZES,))
-    n_subjects, n_scalars, n, n_channels, m = z[0], z[1], z[2], z[3], z[4]
-    trials = Trials(
-        carray(pointers[0], (n_subjects + 1,)),
-        carray(pointers[1], (n,)),
-        carray(pointers[2], (n,)),
-        carray(pointers[3], (n,)),
-        carray(pointers[4], (n_channels, m, n)),
-        carray(pointers[5], (n_channels, m, n)),
-        carray(pointers[6], (m, z[5])),
-        carray(pointers[7], (z[6], m, z[7])),
-        carray(pointers[8], (n_channels, z[8])),
+def _lanes(z, pointers):
+    """Lanes behind C pointers; sizes z as `loglik_caller` writes them."""
+    k, width, rows, n_channels, m = z[2], z[3], z[4], z[5], z[6]
+    return Lanes(
+        carray(pointers[0], (k, width)),
+        carray(pointers[1], (k + 1,)),
+        carray(pointers[2], (rows,)),
+        carray(pointers[3], (rows,)),
+        carray(pointers[4], (rows, width)),
+        carray(pointers[5], (rows, width)),
+        carray(pointers[6], (n_channels, m, rows, width)),
+        carray(pointers[7], (n_channels, m, rows, width)),
+        carray(pointers[8], (m, z[7], width)),
+        carray(pointers[9], (z[8], m, z[9], width)),
+        carray(pointers[10], (n_channels, z[10], width)),
     )
-    tables = unpack_tables(carray(pointers[9], (z[9],)), carray(pointers[10], (z[10],)))
-    return tables, trials, n_subjects, n_scalars
 
 
 @njit(**JIT)
 def loglik_in_c(
     sizes,
-    offset,
+    subject,
+    first,
+    active,
+    starts,
     choice,
     reset,
-    scored,
     kind,
     target,
     shown,
@@ -137,13 +150,32 @@ def loglik_in_c(
     gradient,
 ):
     """Log-likelihood (S,) and gradient (S, P) at theta (S, P), natural scale."""
-    pointers = (offset, choice, reset, scored, kind, target, shown, regressor, context, ints, numbers)
-    tables, trials, n_subjects, n_scalars = _read(sizes, pointers)
-    at, out = carray(theta, (n_subjects, n_scalars)), carray(value, (n_subjects,))
-    slope, no_hessian = carray(gradient, (n_subjects, n_scalars)), np.empty((0, 0))
-    for s in range(n_subjects):
-        out[s] = subject_pass(tables, trials, s, at[s], 1, slope[s], no_hessian)
+    z = carray(sizes, (N_LANE_SIZES,))
+    lanes = _lanes(
+        z, (subject, first, active, starts, choice, reset, kind, target, shown, regressor, context)
+    )
+    tables = unpack_tables(carray(ints, (z[11],)), carray(numbers, (z[12],)))
+    by_scalar = (z[0], z[1])
+    at, out, slope = carray(theta, by_scalar), carray(value, (z[0],)), carray(gradient, by_scalar)
+    all_pass(tables, lanes, at, out, slope)
     return 0
+
+
+@njit(**INNER)
+def _trials(z, pointers):
+    """Trials behind C pointers; sizes z as `probability_caller` writes them."""
+    n_subjects, n, n_channels, m = z[0], z[2], z[3], z[4]
+    return Trials(
+        carray(pointers[0], (n_subjects + 1,)),
+        carray(pointers[1], (n,)),
+        carray(pointers[2], (n,)),
+        carray(pointers[3], (n,)),
+        carray(pointers[4], (n_channels, m, n)),
+        carray(pointers[5], (n_channels, m, n)),
+        carray(pointers[6], (m, z[5])),
+        carray(pointers[7], (z[6], m, z[7])),
+        carray(pointers[8], (n_channels, z[8])),
+    )
 
 
 @njit(**JIT)
@@ -165,17 +197,17 @@ def probability_in_c(
     loglik,
 ):
     """Choice probabilities (m, n) and log-likelihood (n,) of the choices at theta (S, P), natural scale."""
-    pointers = (offset, choice, reset, scored, kind, target, shown, regressor, context, ints, numbers)
-    tables, trials, n_subjects, n_scalars = _read(sizes, pointers)
+    z = carray(sizes, (N_TRIAL_SIZES,))
+    trials = _trials(z, (offset, choice, reset, scored, kind, target, shown, regressor, context))
+    tables = unpack_tables(carray(ints, (z[9],)), carray(numbers, (z[10],)))
     n_channels, m, n = trials.kind.shape
-    path, subjects = np.empty((n_channels, m, n)), np.arange(n_subjects)
-    at = carray(theta, (n_subjects, n_scalars))
+    path, subjects, at = np.empty((n_channels, m, n)), np.arange(z[0]), carray(theta, (z[0], z[1]))
     trial_pass(tables, trials, subjects, at, path, carray(p, (m, n)), carray(loglik, (n,)))
     return 0
 
 
 @cache
-def symbol(function: Any, signature: Any = SIGNATURE) -> Any:
+def symbol(function: Any, signature: Any) -> Any:
     """`function` by a name that compiled code can call, once it is compiled or read from the cache."""
     function.compile(signature.args)
     compiled = function.overloads[signature.args]
@@ -185,13 +217,34 @@ def symbol(function: Any, signature: Any = SIGNATURE) -> Any:
     return types.ExternalFunction(name, signature)
 
 
-def caller(function: Any) -> Callable[..., None]:
-    """A plain function, to be compiled by its user, that hands arrays over to the symbol of `function`.
+def loglik_caller() -> Callable[..., None]:
+    """A plain function, to be compiled by its user, that hands arrays over to `loglik_in_c`.
 
-    Its arguments are theta (S, P), two outputs, the arrays of `Trials` (``kind`` may be uint8) and of
-    `PackedTables`, all of them C-contiguous.
+    Its arguments are theta (S, P), value (S,) and gradient (S, P), the arrays of `Lanes` and of `PackedTables`, all
+    of them C-contiguous.
     """
-    in_c = symbol(function)
+    in_c = symbol(loglik_in_c, BY_LANE)
+
+    def call(theta, value, gradient, subject, first, active, starts, *rest):
+        choice, reset, kind, target, shown, regressor, context, ints, numbers = rest
+        n_channels, m, rows, width = kind.shape
+        shape = (theta.shape[0], theta.shape[1], subject.shape[0], width, rows, n_channels, m)
+        optional = (shown.shape[1], regressor.shape[0], regressor.shape[2], context.shape[1])
+        sizes = np.array((*shape, *optional, ints.size, numbers.size))
+        bytes_ = (starts.view(np.int8).ctypes, choice.view(np.int16).ctypes, reset.view(np.int8).ctypes)
+        by_lane = (*bytes_, kind.view(np.int8).ctypes, target.ctypes, shown.view(np.int8).ctypes)
+        others = (regressor.ctypes, context.ctypes, ints.ctypes, numbers.ctypes)
+        layout = (subject.ctypes, first.ctypes, active.ctypes)
+        in_c(sizes.ctypes, *layout, *by_lane, *others, theta.ctypes, value.ctypes, gradient.ctypes)
+
+    return call
+
+
+def probability_caller() -> Callable[..., None]:
+    """As `loglik_caller` for `probability_in_c`: theta, two outputs, the arrays of `Trials` (``kind`` may be uint8)
+    and of `PackedTables`.
+    """
+    in_c = symbol(probability_in_c, BY_TRIAL)
 
     def call(
         theta,

@@ -81,7 +81,7 @@ def diagnose(
     chains, draws, n_subjects, n_parameters = eta.shape
     names = tuple(f"{label} of subject {s}" for s in problem.subjects for label in problem.labels)
     subjects = Mixing.of(eta.reshape(chains, draws, -1), names)
-    group = _of_population(population)
+    group = Mixing.of(*numbers_of(population))
     needed = FEWEST_EFFECTIVE * chains
     n_divergent = int(np.sum(diverging))
     measures = {"divergences": n_divergent, **_measures(group, subjects)}
@@ -125,8 +125,8 @@ def warn_if_not_converged(diagnosis: Diagnosis) -> None:
         )
 
 
-def _of_population(population: xr.Dataset) -> Mixing:
-    """Mixing of all coefficients and spreads that exist."""
+def numbers_of(population: xr.Dataset) -> tuple[FloatArray, tuple[str, ...]]:
+    """All coefficients, spreads and correlations that exist, (chain, draw, Q), and their names."""
     columns, names = [], []
     for name in ("mu", "sigma", "correlation"):
         if name not in population:
@@ -139,7 +139,7 @@ def _of_population(population: xr.Dataset) -> Mixing:
             keep &= np.tri(population.sizes["parameter"], k=-1, dtype=bool).ravel()
         columns.append(stacked.values[:, :, keep])
         names += [f"{name} of {', '.join(map(str, label))}" for label in stacked["quantity"].values[keep]]
-    return Mixing.of(np.concatenate(columns, axis=2), tuple(names))
+    return np.concatenate(columns, axis=2), tuple(names)
 
 
 def _sentences(

@@ -12,9 +12,11 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from hierrl.formulas import Formula
+from hierrl.kernels.lanes import Lanes, side_by_side
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.symbols import pack_tables
+from hierrl.kernels.trials import Trials
 from hierrl.models.model import Model
 from hierrl.posterior.layout import FREE, PARTIAL, Layout, Parametrization, UserNumbers, lay_out
 from hierrl.posterior.op import ChoiceProbability, CorrelationRoot, PopulationMean, SubjectLogLik
@@ -32,7 +34,11 @@ LINKS = {"logit": 0, "log": 1, "identity": 2}
 TAKEN = (*FREE, PARTIAL, "mu", "sigma", "correlation", "choice")
 """Names of variables that no parameter may have."""
 
-CHOICE_SIGNATURE = "(s,p),(o),(n),(n),(n),(c,m,n),(c,m,n),(m,a),(r,m,b),(c,d),(i),(f)->(n)"
+CHOICE_SIGNATURE = (
+    "(s,p),(o),(n),(n),(n),(c,m,n),(c,m,n),(m,a),(r,m,b),(c,d),"
+    "(k,w),(e),(h),(h),(h,w),(h,w),(c,m,h,w),(c,m,h,w),(m,g,w),(r,m,j,w),(c,l,w),(i),(f)->(n)"
+)
+N_TRIALS, N_LANES = len(Trials._fields), len(Lanes._fields)
 
 
 def pymc_model(
@@ -150,10 +156,16 @@ def write_model(layout: Layout) -> pm.Model:
 
 
 def trial_data(problem: Problem | SessionProblem) -> dict[str, npt.NDArray[Any]]:
-    """Values of the data variables ``trials_*`` of a `pymc_model`, for `pymc.set_data`."""
+    """Values of the data variables ``trials_*`` and ``lanes_*`` of a `pymc_model`, for `pymc.set_data`.
+
+    They are the same trials twice: in order, for draws, and side by side, for the likelihood.
+    """
     # PyMC turns signed integers of new data into another type, but not unsigned ones.
     trials = problem.trials._replace(kind=problem.trials.kind.view(np.uint8))
-    return {f"trials_{name}": values for name, values in trials._asdict().items()}
+    groups = {"trials": trials, "lanes": side_by_side(problem.trials)}
+    return {
+        f"{group}_{name}": each for group, values in groups.items() for name, each in values._asdict().items()
+    }
 
 
 def _coords(layout: Layout) -> dict[str, Any]:
@@ -322,11 +334,11 @@ def _report(layout: Layout, free: tuple[Any, Any, Any], links: Any) -> None:
 
 def _choice_logp(choice: Any, theta: Any, *arrays: Any) -> Any:
     """Log-likelihood of all choices. They are in `arrays` too, since paths are made of them."""
-    return SubjectLogLik()(theta, *arrays)[0].sum()
+    return SubjectLogLik()(theta, *arrays[N_TRIALS:])[0].sum()
 
 
 def _choice_dist(theta: Any, *arrays_and_size: Any) -> Any:
     """Choices given the subject's own past; a missed one stays missed."""
-    arrays = arrays_and_size[:-1]
-    drawn = pm.Categorical.dist(p=ChoiceProbability()(theta, *arrays))
-    return pt.where(arrays[1] < 0, -1, drawn)
+    trials, tables = arrays_and_size[:N_TRIALS], arrays_and_size[N_TRIALS + N_LANES : -1]
+    drawn = pm.Categorical.dist(p=ChoiceProbability()(theta, *trials, *tables))
+    return pt.where(trials[1] < 0, -1, drawn)

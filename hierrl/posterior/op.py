@@ -34,7 +34,7 @@ from hierrl.kernels.informed import (
 )
 from hierrl.kernels.jit import fingerprint
 from hierrl.kernels.population import group_caller
-from hierrl.kernels.symbols import FLOATS, caller, loglik_in_c, probability_in_c
+from hierrl.kernels.symbols import FLOATS, loglik_caller, probability_caller
 
 VERSION = int(fingerprint(Path(__file__).resolve())[:8], 16)
 """Part of every cache key: changes with the sources behind the Ops."""
@@ -89,14 +89,14 @@ def _disconnected(inputs: Sequence[Variable]) -> list[Variable]:
 class SubjectLogLik(ArraysOp):
     """Log-likelihood (S,) of each subject and its gradient (S, P) at theta (S, P), natural scale, scaled signal.
 
-    Inputs: theta, the arrays of `Trials`, those of `PackedTables`. Who differentiates the log-likelihood gets the
+    Inputs: theta, the arrays of `Lanes`, those of `PackedTables`. Who differentiates the log-likelihood gets the
     second output of the same node: nothing is computed twice.
     """
 
     outputs = (pt.dvector, pt.dmatrix)
 
     def function(self) -> Callable[..., Any]:
-        call = numba_njit(caller(loglik_in_c))
+        call = numba_njit(loglik_caller())
 
         def subject_log_lik(theta, *arrays):
             theta = np.ascontiguousarray(theta)
@@ -118,13 +118,16 @@ class SubjectLogLik(ArraysOp):
 
 
 class ChoiceProbability(ArraysOp):
-    """Choice probabilities (n, m) before each trial given the choices so far; inputs as for `SubjectLogLik`."""
+    """Choice probabilities (n, m) before each trial given the choices so far.
+
+    Inputs: theta (S, P), the arrays of `Trials`, those of `PackedTables`.
+    """
 
     outputs = (pt.dmatrix,)
     n_differentiable = 0
 
     def function(self) -> Callable[..., Any]:
-        call = numba_njit(caller(probability_in_c))
+        call = numba_njit(probability_caller())
 
         def choice_probability(theta, offset, choice, reset, scored, kind, *arrays):
             _, m, n = kind.shape
