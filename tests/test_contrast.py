@@ -65,6 +65,17 @@ def test_other_covariates_count_alike(mle):
     assert row["at"] == "averaged over sex"
 
 
+def test_covariates_that_change_nothing_are_not_averaged_over(mle):
+    posterior = sampled.pretend_posterior(mle, cells=CROSSED)
+    population = posterior["population"].to_dataset()
+    # As if the formula of alpha lacked sex: cells differ in the group alone.
+    same = [0, 0, 2, 2]
+    for name in ("median", "mean"):
+        population[name] = population[name].copy(data=population[name].values[..., same])
+    posterior["population"] = xr.DataTree(population)
+    assert set(hr.contrast(posterior, "alpha", "group")["at"]) == {""}
+
+
 def test_within_keeps_levels_of_another_covariate_apart(mle):
     posterior = sampled.pretend_posterior(mle, cells=CROSSED)
     table = hr.contrast(posterior, "alpha", "group", within="sex")

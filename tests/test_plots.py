@@ -171,6 +171,13 @@ def test_population_has_a_row_for_each_cell_and_an_axes_for_each_parameter(fits)
         assert drawn(axes, f"{quantity} group=old")[0, 0] == pytest.approx(np.median(draws))
 
 
+@pytest.mark.parametrize("labels", [["alpha"], ["alpha", "beta"]])
+def test_legends_lie_within_the_figure(fits, labels):
+    figure = hr.plot_population(fits["posterior"], parameters=labels)
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_intervals_of_a_population_are_those_asked_for(fits):
     axes = panel(hr.plot_population(fits["posterior"], prob=0.8), "alpha")
     draws = fits["posterior"]["population"]["median"].sel(parameter="alpha", cell="group=old").values

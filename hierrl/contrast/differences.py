@@ -74,7 +74,12 @@ def _of_cells(
     within: str | None,
 ) -> Iterator[Difference]:
     """Differences between all pairs of levels, averaged over other covariates."""
-    others = [name for name in cells[0] if name not in (covariate, within)]
+    others = [
+        name
+        for name in cells[0]
+        if name not in (covariate, within)
+        and any(_varies(values, cells, name) for values, _ in quantities.values())
+    ]
     averaged = f"averaged over {', '.join(others)}" if others else ""
     levels = list(dict.fromkeys(cell[covariate] for cell in cells))
     for where in dict.fromkeys(cell[within] if within else "" for cell in cells):
@@ -110,10 +115,15 @@ def _side(values: xr.DataArray, cells: list[dict[str, str]], wanted: dict[str, s
 
 def _depends(population: xr.Dataset, cells: list[dict[str, str]], covariate: str) -> bool:
     """Whether the parameter's median differs between levels of a covariate."""
-    median = population["median"].transpose("cell", ...).values
+    return _varies(population["median"], cells, covariate)
+
+
+def _varies(values: xr.DataArray, cells: list[dict[str, str]], covariate: str) -> bool:
+    """Whether a quantity differs between levels of a covariate, all else alike."""
+    by_cell = values.transpose("cell", ...).values
     return any(
         cells[one] | {covariate: ""} == cells[other] | {covariate: ""}
-        and (median[one] != median[other]).any()
+        and (by_cell[one] != by_cell[other]).any()
         for one, other in combinations(range(len(cells)), 2)
     )
 

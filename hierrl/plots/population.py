@@ -18,7 +18,7 @@ from hierrl.formulas.cells import EVERYBODY, levels_of
 from hierrl.models.model import Parameter
 from hierrl.plots.axes import name_with_unit, scale_of
 from hierrl.plots.estimates import chosen_labels, parameter_of
-from hierrl.plots.style import INK, PAGE, Canvas, canvas, colour_of, dress, grid, in_style
+from hierrl.plots.style import INK, PAGE, Canvas, abreast, canvas, colour_of, dress, grid, in_style
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -197,4 +197,5 @@ def _legend(figure: Canvas, name: str) -> None:
         Line2D([], [], label=f"population median, 50 % and {name}", **line),
         Line2D([], [], label="population mean", mfc="white", **line),
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    columns = abreast(figure, [str(handle.get_label()) for handle in handles], 2)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from hierrl.data.table import nearest
 from hierrl.plots.axes import title_of
-from hierrl.plots.style import INK, PAGE, Canvas, canvas, colour_of, dress, in_style, marker_of
+from hierrl.plots.style import INK, PAGE, Canvas, abreast, canvas, colour_of, dress, in_style, marker_of
 
 NEEDED = ("prior", "quantity", "parameter", "of", "mean", "eti95_low", "eti95_high")
 NAMES = {
@@ -135,4 +135,5 @@ def _legend(figure: Canvas, panels: list[Axes]) -> None:
         if len(names) > 1:
             entries |= dict(zip(names, handles, strict=True))
     if entries:
-        figure.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=4)
+        columns = abreast(figure, list(entries), 4)
+        figure.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=columns)

@@ -24,6 +24,8 @@ COLUMN, PAGE = 3.5, 7.2
 SMALL, NORMAL, LARGE = 8.0, 9.0, 10.0
 """Font sizes in points."""
 SCREEN_DPI = 144
+LETTER, HANDLE = 0.062, 0.45
+"""Inches of a letter in a legend, and of what stands before its entry."""
 
 STYLE: dict[Any, Any] = {
     "font.size": NORMAL,
@@ -94,6 +96,12 @@ def marker_of(levels: Sequence[str]) -> dict[str, str]:
 def dashes_of(levels: Sequence[str]) -> dict[str, Any]:
     """A line style for each level."""
     return {level: DASHES[(i + i // len(COLOURS)) % len(DASHES)] for i, level in enumerate(levels)}
+
+
+def abreast(figure: Canvas, names: Sequence[str], most: int) -> int:
+    """Entries of a legend, at most `most`, that fit side by side into the width of a figure."""
+    widest = max(map(len, names)) * LETTER + HANDLE
+    return max(1, min(most, int(figure.bbox.width / figure.dpi / widest)))
 
 
 def grid(n: int, widest: int) -> tuple[int, int]:
