@@ -24,7 +24,15 @@ _PUBLIC = {
     "compare": ("compare",),
     "contrast": ("contrast",),
     "simulate": ("Bandit", "prior_predictive", "simulate"),
-    "plots": ("plot_estimates", "plot_kernel", "plot_population", "plot_prior_sensitivity", "plot_subject"),
+    "calibration": ("calibrate",),
+    "plots": (
+        "plot_calibration",
+        "plot_estimates",
+        "plot_kernel",
+        "plot_population",
+        "plot_prior_sensitivity",
+        "plot_subject",
+    ),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

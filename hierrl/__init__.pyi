@@ -1,4 +1,5 @@
 # What `hierrl/__init__.py` loads on first use, for type checkers and editors; a test holds the two together.
+from hierrl.calibration import calibrate as calibrate
 from hierrl.compare import compare as compare
 from hierrl.contrast import contrast as contrast
 from hierrl.convex import fit_convex as fit_convex
@@ -14,6 +15,7 @@ from hierrl.models import Model as Model
 from hierrl.models import Regressor as Regressor
 from hierrl.models import model as model
 from hierrl.models import models as models
+from hierrl.plots import plot_calibration as plot_calibration
 from hierrl.plots import plot_estimates as plot_estimates
 from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population

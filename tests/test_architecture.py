@@ -30,6 +30,7 @@ FLOW = (
     "latents",
     "contrast",
     "simulate",
+    "calibration",
     "compare",
     "summary",
     "plots",

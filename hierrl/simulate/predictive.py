@@ -88,7 +88,7 @@ def prior_predictive(
     frame = made[0].drop_vars([*outcomes, "scored", *_truths(made[0])], errors="ignore")
     tree = {
         "prior": _stacked([truth_of(study, model) for study in made]),
-        "population": _stacked([_population(prior, one) for one in populations]),
+        "population": _stacked([population_of(prior, one) for one in populations]),
         "prior_predictive": _stacked(
             [study[outcomes].drop_vars([*study.coords], errors="ignore") for study in made]
         ),
@@ -107,7 +107,7 @@ def _stacked(sets: list[xr.Dataset]) -> xr.Dataset:
     return stacked.expand_dims(chain=[0]).transpose("chain", "draw", ...)
 
 
-def _population(prior: Prior, record: Mapping[str, Any]) -> xr.Dataset:
+def population_of(prior: Prior, record: Mapping[str, Any]) -> xr.Dataset:
     """The population of one study, as the group of that name in a fit."""
     coefficients = list(dict.fromkeys(t.coefficient for t in prior.terms if t.role == "mu"))
     mu = [[record["mu"][label].get(name, np.nan) for name in coefficients] for label in prior.labels]
