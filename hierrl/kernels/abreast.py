@@ -2,11 +2,11 @@
 
 The same sums as `hierrl.kernels.likelihood.subject_pass` with derivatives up to the first, but one trial of all
 subjects of a block after the other, in one sweep: values, their derivatives in the channel's slots, and sums of both
-against the residuals are numbers of a lane, and nothing is written down by trial. The innermost loops run over lanes
-and have no branch: the compiler makes vector instructions of them.
+against the residuals are numbers of a lane, and nothing is written down by trial. What a trial does is said once, for
+eight lanes (`hierrl.kernels.vectors`), without a branch that depends on data.
 
-All numbers of a block are in one vector, `LANES` apart. A distance that the compiler knows tells it that what a loop
-writes is not what it reads next; otherwise it would have to ask at every loop, and of many arrays it doesn't.
+All numbers of a block are in one vector w: number k of lane b is ``w[k * LANES + b]``, and a place below is ``k *
+LANES``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ import numpy as np
 
 from hierrl.kernels.exponential import exp_negative
 from hierrl.kernels.jit import njit, uncounted
-from hierrl.kernels.lanes import LANES
+from hierrl.kernels.lanes import LANES, NOT_SCORED
 from hierrl.kernels.likelihood import factor_product
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.many import MOST_NATS
 from hierrl.kernels.rule import FADE, LEARN, entry
-from hierrl.kernels.tables import MAX_SLOTS, NEGATIVE, OWN_DECAY, POSITIVE, START
+from hierrl.kernels.tables import MAX_SLOTS, NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN_OWN_DECAY
+from hierrl.kernels.vectors import WIDTH, choose, equal, read, write
 
-ANY_PLACE = (1 << 62) - 1
-"""Tells the compiler that an index isn't negative: otherwise it might count from the end, and there go the vectors."""
-
-OVER_LANES = {**INNER, "fastmath": {"contract", "nsz"}, "forceinline": True}
 WITHIN = {**INNER, "forceinline": True}
 
 # Numbers of a path (of an arm in a channel): its value, its rates, its start, its weight, the sum of residual times
@@ -39,250 +36,209 @@ LOGIT, BIAS, AGAINST_ONE = (k * LANES for k in range(3))
 ARM = 3 * LANES
 
 # Numbers of a subject: log-likelihood, product of what is still to be logged, lapse, sum of slopes in the lapse, and
-# what a trial needs: largest logit, sum of exponentials, logit of the choice, number of arms shown.
-TOTAL, PRODUCT, LAPSE, AGAINST_LAPSE, TOP, SUM, CHOSEN, COUNT = (k * LANES for k in range(8))
-SUBJECT = 8 * LANES
+# what a trial needs: largest logit, sum of exponentials, logit of the choice, number of arms shown; and 0.
+TOTAL, PRODUCT, LAPSE, AGAINST_LAPSE, TOP, SUM, CHOSEN, COUNT, ZERO = (k * LANES for k in range(9))
+SUBJECT = 9 * LANES
 
 # Numbers of a regressor by arm: its weight (the same for all arms), the sum of residual times regressor.
 REGRESSOR, AGAINST_REGRESSOR = (k * LANES for k in range(2))
 COLUMN = 2 * LANES
 
 
-@njit(**OVER_LANES)
-def _begin(w, at, reset, row, n, n_slots, slot_of_start):
-    """Lanes in which a session starts forget their values."""
-    at = at & ANY_PLACE
-    for b in range(n):
-        begin, value = w[at + BEGIN + b], w[at + VALUE + b]
-        w[at + VALUE + b] = begin if reset[row, b] else value
-    for k in range(n_slots):
-        own, slope = 1.0 if slot_of_start == k else 0.0, at + SLOPE + k * LANES
-        for b in range(n):
-            kept = w[slope + b]
-            w[slope + b] = own if reset[row, b] else kept
+@njit(**WITHIN)
+def _is(slot, k):
+    return 1.0 if slot == k else 0.0
 
 
-@njit(**OVER_LANES)
-def _start_logit(w, arm, n):
-    arm = arm & ANY_PLACE
-    for b in range(n):
-        w[arm + LOGIT + b] = w[arm + BIAS + b]
-
-
-@njit(**OVER_LANES)
-def _add_path(w, at, arm, n):
-    at, arm = at & ANY_PLACE, arm & ANY_PLACE
-    for b in range(n):
-        w[arm + LOGIT + b] += w[at + WEIGHT + b] * w[at + VALUE + b]
-
-
-@njit(**OVER_LANES)
-def _add_regressor(w, column, arm, regressor, r, i, row, n):
-    column, arm = column & ANY_PLACE, arm & ANY_PLACE
-    for b in range(n):
-        w[arm + LOGIT + b] += w[column + REGRESSOR + b] * regressor[r, i, row, b]
-
-
-@njit(**OVER_LANES)
-def _score_two(w, arm, subject, choice, row, n):
-    """Two arms, `arm` and the next: they need one exponential, whose logarithm can wait."""
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        chosen = choice[row, b]
-        difference = w[arm + ARM + LOGIT + b] - w[arm + LOGIT + b]
-        against = -difference if chosen == 1 else difference
-        small = exp_negative(-abs(against))
-        lead = against if against > 0.0 else 0.0
-        other = (1.0 if against > 0.0 else small) / (1.0 + small)
-        residual = other if chosen == 1 else -other
-        residual = residual if chosen >= 0 else 0.0
-        w[subject + TOTAL + b] -= lead if chosen >= 0 else 0.0
-        w[subject + PRODUCT + b] *= 1.0 + small if chosen >= 0 else 1.0
-        w[arm + LOGIT + b] = -residual
-        w[arm + ARM + LOGIT + b] = residual
-
-
-@njit(**OVER_LANES)
-def _forget_trial(w, subject, n):
-    subject = subject & ANY_PLACE
-    for b in range(n):
-        w[subject + TOP + b] = -np.inf
-        w[subject + SUM + b] = 0.0
-        w[subject + CHOSEN + b] = 0.0
-        w[subject + COUNT + b] = 0.0
-
-
-@njit(**OVER_LANES)
-def _raise_top(w, arm, subject, n):
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        x, top = w[arm + LOGIT + b], w[subject + TOP + b]
-        w[subject + TOP + b] = x if x > top else top
-        w[subject + COUNT + b] += 1.0
-
-
-@njit(**OVER_LANES)
-def _raise_top_if_shown(w, arm, subject, available, i, row, n):
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        x, top, shown = w[arm + LOGIT + b], w[subject + TOP + b], available[i, row, b]
-        w[subject + TOP + b] = x if shown and x > top else top
-        w[subject + COUNT + b] += 1.0 if shown else 0.0
-
-
-@njit(**OVER_LANES)
-def _exponentiate(w, arm, subject, choice, i, row, n):
-    """The logit becomes its exponential."""
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        lead = w[arm + LOGIT + b] - w[subject + TOP + b]
-        small = exp_negative(lead)
-        w[subject + CHOSEN + b] += lead if choice[row, b] == i else 0.0
-        w[subject + SUM + b] += small
-        w[arm + LOGIT + b] = small
-
-
-@njit(**OVER_LANES)
-def _exponentiate_if_shown(w, arm, subject, choice, available, i, row, n):
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        shown = available[i, row, b]
-        lead = w[arm + LOGIT + b] - w[subject + TOP + b] if shown else 0.0
-        small = exp_negative(lead) if shown else 0.0
-        w[subject + CHOSEN + b] += lead if choice[row, b] == i else 0.0
-        w[subject + SUM + b] += small
-        w[arm + LOGIT + b] = small
-
-
-@njit(**OVER_LANES)
-def _settle(w, subject, choice, row, n):
-    """The trial's log-probability; `SUM` becomes the factor that makes residuals of exponentials."""
-    subject = subject & ANY_PLACE
-    for b in range(n):
-        scored, total = choice[row, b] >= 0, w[subject + SUM + b]
-        w[subject + TOTAL + b] += w[subject + CHOSEN + b] if scored else 0.0
-        w[subject + PRODUCT + b] *= total if scored else 1.0
-        w[subject + SUM + b] = 1.0 / total if scored else 0.0
-        w[subject + CHOSEN + b] = 1.0
+@njit(**WITHIN)
+def _add(w, place, amount):
+    write(w, place, read(w, place) + amount)
 
 
 @njit(**INNER)
-def _settle_with_lapse(w, subject, choice, row, n):
+def _begin(w, at, reset, here, n, n_slots, slot_of_start):
+    """Lanes in which a session starts forget the values of a path."""
+    for b in range(0, n, WIDTH):
+        kept, path = equal(reset, here + b, 0), at + b
+        write(w, path + VALUE, choose(kept, read(w, path + VALUE), read(w, path + BEGIN)))
+        for k in range(n_slots):
+            slope = path + SLOPE + k * LANES
+            write(w, slope, choose(kept, read(w, slope), _is(slot_of_start, k)))
+
+
+@njit(**INNER)
+def _start_logit(w, arm, n):
+    for b in range(0, n, WIDTH):
+        write(w, arm + LOGIT + b, read(w, arm + BIAS + b))
+
+
+@njit(**INNER)
+def _add_path(w, at, from_, to, n):
+    """Weight times value, added to the numbers at `from_`."""
+    for b in range(0, n, WIDTH):
+        write(w, to + b, read(w, from_ + b) + read(w, at + WEIGHT + b) * read(w, at + VALUE + b))
+
+
+@njit(**INNER)
+def _add_product(w, weight, regressor, here, to, n):
+    for b in range(0, n, WIDTH):
+        _add(w, to + b, read(w, weight + b) * read(regressor, here + b))
+
+
+@njit(**INNER)
+def _score_two(w, arm, subject, choice, here, n):
+    """Two arms, `arm` and the next: they need one exponential, whose logarithm can wait."""
+    for b in range(0, n, WIDTH):
+        first, second = equal(choice, here + b, 0), equal(choice, here + b, 1)
+        difference = read(w, arm + ARM + LOGIT + b) - read(w, arm + LOGIT + b)
+        against = choose(second, -difference, difference)
+        behind = against > 0.0
+        small = exp_negative(choose(behind, -against, against))
+        total = small + 1.0
+        other = choose(behind, 1.0, small) / total
+        residual = choose(second, other, choose(first, -other, 0.0))
+        lead, factor = choose(behind, against, 0.0), choose(second, total, choose(first, total, 1.0))
+        _add(w, subject + TOTAL + b, choose(second, -lead, choose(first, -lead, 0.0)))
+        write(w, subject + PRODUCT + b, read(w, subject + PRODUCT + b) * factor)
+        write(w, arm + LOGIT + b, -residual)
+        write(w, arm + ARM + LOGIT + b, residual)
+
+
+@njit(**INNER)
+def _start_trial(w, subject, n):
+    for b in range(0, n, WIDTH):
+        write(w, subject + TOP + b, read(w, subject + ZERO + b) - np.inf)
+        write(w, subject + SUM + b, read(w, subject + ZERO + b))
+        write(w, subject + CHOSEN + b, read(w, subject + ZERO + b))
+        write(w, subject + COUNT + b, read(w, subject + ZERO + b))
+
+
+@njit(**INNER)
+def _raise_top(w, arm, subject, available, here, n):
+    """An arm that isn't shown has a logit of minus infinity."""
+    for b in range(0, n, WIDTH):
+        x, top = read(w, arm + LOGIT + b), read(w, subject + TOP + b)
+        if available.size > 0:
+            hidden = equal(available, here + b, 0)
+            x = choose(hidden, -np.inf, x)
+            write(w, arm + LOGIT + b, x)
+            _add(w, subject + COUNT + b, choose(hidden, 0.0, 1.0))
+        else:
+            _add(w, subject + COUNT + b, 1.0)
+        write(w, subject + TOP + b, choose(x > top, x, top))
+
+
+@njit(**INNER)
+def _exponentiate(w, arm, subject, choice, i, here, n):
+    """The logit becomes its exponential, 0 where the arm isn't shown."""
+    for b in range(0, n, WIDTH):
+        lead = read(w, arm + LOGIT + b) - read(w, subject + TOP + b)
+        small = choose(lead > -np.inf, exp_negative(lead), 0.0)
+        _add(w, subject + CHOSEN + b, choose(equal(choice, here + b, i), lead, 0.0))
+        _add(w, subject + SUM + b, small)
+        write(w, arm + LOGIT + b, small)
+
+
+@njit(**INNER)
+def _settle(w, subject, choice, here, n):
+    """The trial's log-probability; `SUM` becomes the factor that makes residuals of exponentials."""
+    for b in range(0, n, WIDTH):
+        missed, total = equal(choice, here + b, NOT_SCORED), read(w, subject + SUM + b)
+        _add(w, subject + TOTAL + b, choose(missed, 0.0, read(w, subject + CHOSEN + b)))
+        write(w, subject + PRODUCT + b, read(w, subject + PRODUCT + b) * choose(missed, 1.0, total))
+        write(w, subject + SUM + b, choose(missed, 0.0, 1.0 / total))
+        write(w, subject + CHOSEN + b, choose(missed, 0.0, 1.0))
+
+
+@njit(**INNER)
+def _settle_with_lapse(w, subject, choice, here, n):
     """The same with lapses; `CHOSEN` becomes the share of the log-probability that is not lapse."""
     for b in range(n):
-        total, lapse = w[subject + SUM + b], w[subject + LAPSE + b]
-        w[subject + SUM + b] = 0.0
-        if choice[row, b] >= 0:
-            chance, informed = 1.0 / w[subject + COUNT + b], np.exp(w[subject + CHOSEN + b]) / total
+        total, lapse, chosen = w[subject + SUM + b], w[subject + LAPSE + b], w[subject + CHOSEN + b]
+        w[subject + SUM + b] = w[subject + CHOSEN + b] = 0.0
+        if choice[here + b] >= 0:
+            chance, informed = 1.0 / w[subject + COUNT + b], np.exp(chosen) / total
             probability = (1.0 - lapse) * informed + lapse * chance
             share = (1.0 - lapse) * informed / probability if lapse > 0.0 else 1.0
-            logarithm = np.log(probability) if lapse > 0.0 else w[subject + CHOSEN + b] - np.log(total)
+            logarithm = np.log(probability) if lapse > 0.0 else chosen - np.log(total)
             w[subject + TOTAL + b] += logarithm
             w[subject + AGAINST_LAPSE + b] += (chance - informed) * np.exp(-logarithm)
             w[subject + SUM + b] = share / total
             w[subject + CHOSEN + b] = share
 
 
-@njit(**OVER_LANES)
-def _to_residual(w, arm, subject, choice, i, row, n):
-    arm, subject = arm & ANY_PLACE, subject & ANY_PLACE
-    for b in range(n):
-        mine = w[subject + CHOSEN + b] if choice[row, b] == i else 0.0
-        w[arm + LOGIT + b] = mine - w[arm + LOGIT + b] * w[subject + SUM + b]
+@njit(**INNER)
+def _to_residual(w, arm, subject, choice, i, here, n):
+    for b in range(0, n, WIDTH):
+        mine = choose(equal(choice, here + b, i), read(w, subject + CHOSEN + b), 0.0)
+        write(w, arm + LOGIT + b, mine - read(w, arm + LOGIT + b) * read(w, subject + SUM + b))
 
 
-@njit(**WITHIN)
-def _score(w, arms, subject, choice, available, row, n, n_arms, any_lapse):
+@njit(**INNER)
+def _score(w, arms, subject, m, choice, available, here, stride, n, any_lapse):
     """Any number of arms, of which some may not be shown."""
-    all_shown = available.shape[1] == 0
-    _forget_trial(w, subject, n)
-    for i in range(n_arms):
-        if all_shown:
-            _raise_top(w, arms + i * ARM, subject, n)
-        else:
-            _raise_top_if_shown(w, arms + i * ARM, subject, available, i, row, n)
-    for i in range(n_arms):
-        if all_shown:
-            _exponentiate(w, arms + i * ARM, subject, choice, i, row, n)
-        else:
-            _exponentiate_if_shown(w, arms + i * ARM, subject, choice, available, i, row, n)
+    _start_trial(w, subject, n)
+    for i in range(m):
+        _raise_top(w, arms + i * ARM, subject, available, i * stride + here, n)
+    for i in range(m):
+        _exponentiate(w, arms + i * ARM, subject, choice, i, here, n)
     if any_lapse:
-        _settle_with_lapse(w, subject, choice, row, n)
+        _settle_with_lapse(w, subject, choice, here, n)
     else:
-        _settle(w, subject, choice, row, n)
-    for i in range(n_arms):
-        _to_residual(w, arms + i * ARM, subject, choice, i, row, n)
+        _settle(w, subject, choice, here, n)
+    for i in range(m):
+        _to_residual(w, arms + i * ARM, subject, choice, i, here, n)
 
 
-@njit(**OVER_LANES)
+@njit(**INNER)
 def _sum_residuals(w, arm, n):
-    arm = arm & ANY_PLACE
-    for b in range(n):
-        w[arm + AGAINST_ONE + b] += w[arm + LOGIT + b]
+    for b in range(0, n, WIDTH):
+        _add(w, arm + AGAINST_ONE + b, read(w, arm + LOGIT + b))
 
 
-@njit(**OVER_LANES)
-def _sum_regressor(w, column, arm, regressor, r, i, row, n):
-    column, arm = column & ANY_PLACE, arm & ANY_PLACE
-    for b in range(n):
-        w[column + AGAINST_REGRESSOR + b] += w[arm + LOGIT + b] * regressor[r, i, row, b]
+@njit(**INNER)
+def _sum_product(w, residual, regressor, here, to, n):
+    for b in range(0, n, WIDTH):
+        _add(w, to + b, read(w, residual + b) * read(regressor, here + b))
 
 
-@njit(**OVER_LANES)
-def _learn(w, at, arm, kind, target, c, i, row, n, toward, own, own_down, own_fade):
-    """What a trial adds to the sums of a path, and what it does to value and derivative (in slot 0).
+@njit(**INNER)
+def _learn(w, at, residuals, kind, target, here, n, toward, own):
+    """What a trial adds to the sums of a path, and what it does to its value and its derivative in slot 0.
 
-    `toward` is 1 for a channel that moves toward its target and 0 for one that adds it; the others are 1 where the
-    rate that applies is slot 0. See `hierrl.kernels.rule.moved`.
+    The channel has one rate. `toward` is 1 for a channel that moves toward its target and 0 for one that adds it,
+    `own` 1 if the rate is slot 0. See `hierrl.kernels.rule.moved`.
     """
-    at, arm = at & ANY_PLACE, arm & ANY_PLACE
     add = 1.0 - toward
-    for b in range(n):
-        value, slope, residual = w[at + VALUE + b], w[at + SLOPE + b], w[arm + LOGIT + b]
-        w[at + AGAINST + b] += residual * value
-        w[at + AGAINST_SLOPE + b] += residual * slope
-        role, aim = kind[c, i, row, b], target[c, i, row, b]
-        down = aim < value
-        rate_down, rate, rate_fade = w[at + RATE_DOWN + b], w[at + RATE + b], w[at + RATE_FADE + b]
-        rate = rate_down if down else rate
-        share = own_down if down else own
-        rate = rate if role == LEARN else (rate_fade if role == FADE else 0.0)
-        share = share if role == LEARN else (own_fade if role == FADE else 0.0)
-        w[at + SLOPE + b] = slope - rate * slope + share * (toward * aim - value)
-        w[at + VALUE + b] = value - rate * value + (toward * rate + add) * aim
+    for b in range(0, n, WIDTH):
+        path = at + b
+        residual, value, slope = read(w, residuals + b), read(w, path + VALUE), read(w, path + SLOPE)
+        aim, learns = read(target, here + b), equal(kind, here + b, LEARN)
+        rate, share = choose(learns, read(w, path + RATE), 0.0), choose(learns, own, 0.0)
+        _add(w, path + AGAINST, residual * value)
+        _add(w, path + AGAINST_SLOPE, residual * slope)
+        write(w, path + SLOPE, slope - rate * slope + share * (toward * aim - value))
+        write(w, path + VALUE, value - rate * value + (toward * rate + add) * aim)
 
 
-@njit(**OVER_LANES)
-def _learn_slot(w, at, arm, kind, target, c, i, row, n, k, toward, own, own_down, own_fade):
-    """The same for the derivative in slot k > 0; before `_learn`, which changes the value."""
-    at, arm = at & ANY_PLACE, arm & ANY_PLACE
-    derivative, against = (at + SLOPE + k * LANES) & ANY_PLACE, (at + AGAINST_SLOPE + k * LANES) & ANY_PLACE
-    for b in range(n):
-        value, slope = w[at + VALUE + b], w[derivative + b]
-        w[against + b] += w[arm + LOGIT + b] * slope
-        role, aim = kind[c, i, row, b], target[c, i, row, b]
-        down = aim < value
-        rate_down, rate, rate_fade = w[at + RATE_DOWN + b], w[at + RATE + b], w[at + RATE_FADE + b]
-        rate = rate_down if down else rate
-        share = own_down if down else own
-        rate = rate if role == LEARN else (rate_fade if role == FADE else 0.0)
-        share = share if role == LEARN else (own_fade if role == FADE else 0.0)
-        w[derivative + b] = slope - rate * slope + share * (toward * aim - value)
-
-
-@njit(**WITHIN)
-def _learn_all(w, at, arm, kind, target, c, i, row, n, toward, n_slots, slot):
-    """All slots of a path."""
-    for k in range(n_slots - 1, 0, -1):
-        own, down, fade = _is(slot[c, POSITIVE], k), _is(slot[c, NEGATIVE], k), _is(slot[c, OWN_DECAY], k)
-        _learn_slot(w, at, arm, kind, target, c, i, row, n, k, toward, own, down, fade)
-    own, down, fade = _is(slot[c, POSITIVE], 0), _is(slot[c, NEGATIVE], 0), _is(slot[c, OWN_DECAY], 0)
-    _learn(w, at, arm, kind, target, c, i, row, n, toward, own, down, fade)
-
-
-@njit(**WITHIN)
-def _is(slot, k):
-    return 1.0 if slot == k else 0.0
+@njit(**INNER)
+def _learn_by_case(w, at, residuals, kind, target, here, n, toward, slot, n_slots):
+    """The same with rates by the sign of the prediction error, a rate of fading, and all slots."""
+    add = 1.0 - toward
+    for b in range(0, n, WIDTH):
+        path = at + b
+        residual, value, aim = read(w, residuals + b), read(w, path + VALUE), read(target, here + b)
+        learns, fades = equal(kind, here + b, LEARN), equal(kind, here + b, FADE)
+        down, step = learns & (aim < value), toward * aim - value
+        rate = choose(fades, read(w, path + RATE_FADE), choose(learns, read(w, path + RATE), 0.0))
+        rate = choose(down, read(w, path + RATE_DOWN), rate)
+        _add(w, path + AGAINST, residual * value)
+        for k in range(n_slots):
+            slope, own = read(w, path + SLOPE + k * LANES), choose(learns, _is(slot[POSITIVE], k), 0.0)
+            own = choose(down, _is(slot[NEGATIVE], k), choose(fades, _is(slot[OWN_DECAY], k), own))
+            _add(w, path + AGAINST_SLOPE + k * LANES, residual * slope)
+            write(w, path + SLOPE + k * LANES, slope - rate * slope + own * step)
+        write(w, path + VALUE, value - rate * value + (toward * rate + add) * aim)
 
 
 @njit(**INNER)
@@ -293,28 +249,28 @@ def _take_logarithms(w, subject):
 
 
 @njit(**INNER)
-def _bring(w, at, memory, path, context, c, row, n):
+def _bring(w, at, memory, path, context, here, n):
     """Value and derivatives of the context that each lane is in."""
     for k in range(1 + MAX_SLOTS):
-        here = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
+        place = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
         for b in range(n):
-            w[here + b] = memory[path, k, context[c, row, b], b]
+            w[place + b] = memory[path, k, context[here + b], b]
 
 
 @njit(**INNER)
-def _put(w, at, memory, path, context, c, row, n):
+def _put(w, at, memory, path, context, here, n):
     """The inverse of `_bring`."""
     for k in range(1 + MAX_SLOTS):
-        here = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
+        place = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
         for b in range(n):
-            memory[path, k, context[c, row, b], b] = w[here + b]
+            memory[path, k, context[here + b], b] = w[place + b]
 
 
 @njit(**INNER)
-def _forget(w, at, memory, path, reset, row, n, slot_of_start):
+def _forget(w, at, memory, path, reset, here, n, slot_of_start):
     """As `_begin`, in every context."""
     for b in range(n):
-        if reset[row, b]:
+        if reset[here + b]:
             for x in range(memory.shape[2]):
                 memory[path, 0, x, b] = w[at + BEGIN + b]
                 for k in range(MAX_SLOTS):
@@ -392,59 +348,66 @@ def _unload(tables, lanes, block, theta, w, arms, columns, subject, loglik, grad
             slope[tables.lapse_scalar[0]] += w[subject + AGAINST_LAPSE + b]
 
 
-@njit(**WITHIN)
-def _make_logits(
-    w, row, n, arms, columns, m, n_channels, n_slots, slot, session, reset, regressor, memory, context
-):
-    """Logits of all arms, and new sessions begin."""
-    apart = memory.shape[2] > 1
-    for i in range(m):
-        arm = arms + i * ARM
-        _start_logit(w, arm, n)
-        for c in range(n_channels):
-            path, at = c * m + i, (c * m + i) * PATH
-            if apart:
-                if session:
-                    _forget(w, at, memory, path, reset, row, n, slot[c, START])
-                _bring(w, at, memory, path, context, c, row, n)
-            elif session:
-                _begin(w, at, reset, row, n, n_slots[c], slot[c, START])
-            _add_path(w, at, arm, n)
-        for r in range(regressor.shape[0]):
-            _add_regressor(w, columns + (r * m + i) * COLUMN, arm, regressor, r, i, row, n)
-
-
-@njit(**WITHIN)
-def _update(
-    w,
-    row,
-    n,
-    arms,
-    columns,
-    m,
-    n_channels,
-    n_slots,
-    slot,
-    toward,
-    any_bias,
-    kind,
-    target,
-    regressor,
-    memory,
-    context,
-):
-    """Sums against the residuals, and what the trial does to all paths."""
-    for i in range(m):
-        arm = arms + i * ARM
-        if any_bias:
-            _sum_residuals(w, arm, n)
-        for r in range(regressor.shape[0]):
-            _sum_regressor(w, columns + (r * m + i) * COLUMN, arm, regressor, r, i, row, n)
-        for c in range(n_channels):
-            at = (c * m + i) * PATH
-            _learn_all(w, at, arm, kind, target, c, i, row, n, toward[c], n_slots[c], slot)
-            if memory.shape[2] > 1:
-                _put(w, at, memory, c * m + i, context, c, row, n)
+@njit(**INNER)
+def _block(tables, lanes, rows, w, places, memory, plain):
+    """All trials of a block. What tuples hold is taken out of them first: each look costs a count of references."""
+    arms, columns, subject = places
+    n_slots, slot, accumulate = tables.n_slots, tables.slot, tables.accumulate
+    active, starts, choice, reset = lanes.active, lanes.starts, lanes.choice.ravel(), lanes.reset.ravel()
+    kind, target, available = lanes.kind.ravel(), lanes.target.ravel(), lanes.available.ravel()
+    regressor, context = lanes.regressor.ravel(), lanes.context.ravel()
+    n_channels, m, _ = tables.value.shape
+    n_regressors, apart, any_lapse = (
+        lanes.regressor.shape[0],
+        memory.shape[2] > 1,
+        tables.lapse_scalar[0] >= 0,
+    )
+    simple = m == 2 and available.size == 0 and not any_lapse
+    stride, width, patience, waiting = choice.size, lanes.choice.shape[1], int(MOST_NATS / np.log(m + 1.0)), 0
+    for row in range(rows[0], rows[1]):
+        n, here, session = active[row], row * width, starts[row] != 0
+        for i in range(m):
+            arm = arms + i * ARM
+            if n_channels == 0:
+                _start_logit(w, arm, n)
+            for c in range(n_channels):
+                path, at = c * m + i, (c * m + i) * PATH
+                if apart:
+                    if session:
+                        _forget(w, at, memory, path, reset, here, n, slot[c, START])
+                    _bring(w, at, memory, path, context, c * stride + here, n)
+                elif session:
+                    _begin(w, at, reset, here, n, n_slots[c], slot[c, START])
+                _add_path(w, at, arm + (BIAS if c == 0 else LOGIT), arm + LOGIT, n)
+            for r in range(n_regressors):
+                weight = columns + (r * m + i) * COLUMN + REGRESSOR
+                _add_product(w, weight, regressor, (r * m + i) * stride + here, arm + LOGIT, n)
+        if simple:
+            _score_two(w, arms, subject, choice, here, n)
+        else:
+            _score(w, arms, subject, m, choice, available, here, stride, n, any_lapse)
+        for i in range(m):
+            residual = arms + i * ARM + LOGIT
+            if tables.bias_local[i] >= 0:
+                _sum_residuals(w, arms + i * ARM, n)
+            for r in range(n_regressors):
+                to = columns + (r * m + i) * COLUMN + AGAINST_REGRESSOR
+                _sum_product(w, residual, regressor, (r * m + i) * stride + here, to, n)
+            for c in range(n_channels):
+                path, at = c * m + i, (c * m + i) * PATH
+                place, toward = path * stride + here, 1.0 - accumulate[c]
+                if plain[c]:
+                    own = _is(slot[c, POSITIVE], 0)
+                    _learn(w, at, residual, kind, target, place, n, toward, own)
+                else:
+                    _learn_by_case(w, at, residual, kind, target, place, n, toward, slot[c], n_slots[c])
+                if apart:
+                    _put(w, at, memory, path, context, c * stride + here, n)
+        waiting += 1
+        if waiting == patience:
+            _take_logarithms(w, subject)
+            waiting = 0
+    _take_logarithms(w, subject)
 
 
 @njit(**JIT)
@@ -453,9 +416,10 @@ def all_pass(tables, lanes, theta, loglik, gradient):
     n_channels, m, _ = tables.value.shape
     w = np.empty(n_channels * m * PATH + m * ARM + tables.regressor_value.size * m * COLUMN + SUBJECT)
     memory = np.zeros((max(1, n_channels * m), 1 + MAX_SLOTS, tables.n_contexts[0], LANES))
-    toward = np.empty(max(1, n_channels))
+    plain = np.zeros(max(1, n_channels), np.bool_)
     for c in range(n_channels):
-        toward[c] = 0.0 if tables.accumulate[c] == 1 else 1.0
+        own_decay = tables.unchosen[c] == UNCHOSEN_OWN_DECAY
+        plain[c] = tables.split[c] == 0 and tables.n_slots[c] < 2 and not own_decay
     arms = n_channels * m * PATH
     columns = arms + m * ARM
     subject = columns + tables.regressor_value.size * m * COLUMN
@@ -463,64 +427,6 @@ def all_pass(tables, lanes, theta, loglik, gradient):
     for block in range(lanes.subject.shape[0]):
         _load(tables, lanes, block, theta, w, *places)
         rows = (lanes.first[block], lanes.first[block + 1])
-        _block(tables, lanes, rows, uncounted(w), places, uncounted(memory), uncounted(toward))
+        _block(tables, lanes, rows, uncounted(w), places, uncounted(memory), uncounted(plain))
         _unload(tables, lanes, block, theta, w, *places, loglik, gradient)
-    return w[0] + memory[0, 0, 0, 0] + toward[0]
-
-
-@njit(**INNER)
-def _block(tables, lanes, rows, w, places, memory, toward):
-    """All trials of a block. What tuples hold is taken out of them first: each look costs a count of references."""
-    arms, columns, subject = places
-    n_slots, slot, any_lapse = tables.n_slots, tables.slot, tables.lapse_scalar[0] >= 0
-    active, starts, choice, reset, kind, target = (
-        lanes.active,
-        lanes.starts,
-        lanes.choice,
-        lanes.reset,
-        lanes.kind,
-        lanes.target,
-    )
-    available, regressor, context = lanes.available, lanes.regressor, lanes.context
-    n_channels, m, _ = tables.value.shape
-    simple, any_bias, patience = (
-        m == 2 and available.shape[1] == 0 and not any_lapse,
-        False,
-        int(MOST_NATS / np.log(m + 1.0)),
-    )
-    for i in range(m):
-        any_bias = any_bias or tables.bias_local[i] >= 0
-    waiting = 0
-    for row in range(rows[0], rows[1]):
-        n = active[row]
-        session = starts[row] != 0
-        _make_logits(
-            w, row, n, arms, columns, m, n_channels, n_slots, slot, session, reset, regressor, memory, context
-        )
-        if simple:
-            _score_two(w, arms, subject, choice, row, n)
-        else:
-            _score(w, arms, subject, choice, available, row, n, m, any_lapse)
-        _update(
-            w,
-            row,
-            n,
-            arms,
-            columns,
-            m,
-            n_channels,
-            n_slots,
-            slot,
-            toward,
-            any_bias,
-            kind,
-            target,
-            regressor,
-            memory,
-            context,
-        )
-        waiting += 1
-        if waiting == patience:
-            _take_logarithms(w, subject)
-            waiting = 0
-    _take_logarithms(w, subject)
+    return w[0] + memory[0, 0, 0, 0] + plain[0]
