@@ -1,13 +1,13 @@
-"""Do the two samplers of `fit_posterior` give the same population? NUTS against the marginal sampler, long runs.
+"""Do the two samplers of `fit_posterior` give the same population, and the right one? Long runs.
 
     python benchmarks/agreement.py                                 # simulated studies
     python benchmarks/agreement.py --folder DATA                   # and fitzgerald_reversal, from that folder
     python benchmarks/agreement.py --only typical-20 hard-20       # some of them; the others' results stay
 
-Both get the same weak prior. Of every mean (mu) and every log spread of the population on the link scale: by how many
-posterior standard deviations the two posterior means differ, and the ratio of the two standard deviations, each with
-its Monte Carlo standard error from effective draws. Results go to benchmarks/results/agreement.json, study by study,
-and from there into docs/marginal.md (`benchmarks/agreement_page.py`).
+Both get the same weak prior. Of every mean (mu) and every log spread of the population on the link scale: posterior
+mean and standard deviation under NUTS, under the marginal sampler, and for simulated studies, whose subjects have two
+parameters, by quadrature, each with its Monte Carlo error. Results go to benchmarks/results/agreement.json, study by
+study, and from there into docs/marginal.md (`benchmarks/agreement_page.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import arviz as az
 import numpy as np
 import xarray as xr
 from posterior_studies import Study
+from quadrature import exact_population
 
 import hierrl as hr
 from hierrl.fits import settings_of
@@ -103,6 +104,12 @@ def agreement(task: Task, *, draws: int, seed: int) -> dict[str, Any]:
             )  # fmt: skip
         seconds[method] = round(perf_counter() - began, 1)
     settings = {method: settings_of(fit) for method, fit in fits.items()}
+    numbers = {method: numbers_of(fit["population"].to_dataset()) for method, fit in fits.items()}
+    found = {method: [summary(draws) for draws in one.values()] for method, one in numbers.items()}
+    if len(prior.labels) == 2:
+        began = perf_counter()
+        found["exact"] = exactly(model, data, prior, near=np.stack(list(numbers["marginal"].values())))
+        seconds["exact"] = round(perf_counter() - began, 1)
     return {
         "subjects": task.n_subjects,
         "trials": data.sizes["trial"],
@@ -113,43 +120,47 @@ def agreement(task: Task, *, draws: int, seed: int) -> dict[str, Any]:
         "seconds": seconds,
         "diagnostics": {method: one["diagnostics"] for method, one in settings.items()},
         "rounds": settings["marginal"]["rounds"],
-        "numbers": compared(
-            fits["nuts"]["population"].to_dataset(), fits["marginal"]["population"].to_dataset()
-        ),
+        "numbers": [" of ".join(key) for key in numbers["nuts"]],
+        "found": found,
     }
 
 
-def compared(one: xr.Dataset, other: xr.Dataset) -> list[dict[str, Any]]:
-    """What the second population differs by from the first, number by number."""
-    rows = []
-    for quantity, of in (("mu", "coefficient"), ("log_sigma", None)):
-        for label in one["parameter"].values:
-            sides = [_draws(population, quantity, label, of) for population in (one, other)]
-            rows.append({"quantity": quantity, "parameter": str(label), **difference(*sides)})
-    return rows
+def numbers_of(population: xr.Dataset) -> dict[tuple[str, str], np.ndarray]:
+    """Draws (chain, draw) of every mean, then of every log spread."""
+    labels = [str(label) for label in population["parameter"].values]
+    mu = population["mu"].isel(coefficient=0).transpose("parameter", "chain", "draw").values
+    log_sigma = np.log(population["sigma"].transpose("parameter", "chain", "draw").values)
+    means = {("mean", label): draws for label, draws in zip(labels, mu, strict=True)}
+    return means | {("log spread", label): draws for label, draws in zip(labels, log_sigma, strict=True)}
 
 
-def _draws(population: xr.Dataset, quantity: str, label: str, of: str | None) -> np.ndarray:
-    """Draws (chain, draw) of one number."""
-    if of is None:
-        return np.log(population["sigma"].sel(parameter=label).transpose("chain", "draw").values)
-    return population[quantity].sel(parameter=label).isel({of: 0}).transpose("chain", "draw").values
-
-
-def difference(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """Shift in standard deviations of the first, ratio of standard deviations, and Monte Carlo errors of both."""
-    sd = one.std(ddof=1)
-    of_mean, of_sd = (
-        np.sqrt(sum(1 / float(az.ess(draws, method=method)) for draws in (one, other)))
-        for method in ("mean", "sd")
-    )
+def summary(draws: np.ndarray) -> dict[str, float]:
+    """Mean and standard deviation, and their Monte Carlo errors as shares of the standard deviation."""
+    of_mean, of_sd = (float(az.ess(draws, method=method)) for method in ("mean", "sd"))
     return {
-        "mean": float(one.mean()),
-        "sd": float(sd),
-        "shift": float((other.mean() - one.mean()) / sd),
-        "shift_error": float(of_mean),
-        "sd_ratio": float(other.std(ddof=1) / sd),
-        "sd_ratio_error": float(of_sd / np.sqrt(2)),  # a standard deviation's relative error, were it normal
+        "mean": float(draws.mean()),
+        "sd": float(draws.std(ddof=1)),
+        "mean_error": float(of_mean**-0.5),
+        "sd_error": float((2 * of_sd) ** -0.5),  # were the posterior normal
+    }
+
+
+def exactly(model: Model, data: xr.Dataset, prior: hr.Prior, *, near: np.ndarray) -> list[dict[str, float]]:
+    """The same without a sampler, given draws (4, chain, draw) that say where to look."""
+    flat = near.reshape(len(near), -1)
+    exact = exact_population(model, data, prior, centre=flat.mean(axis=1), covariance=np.cov(flat))
+    columns = (exact.mean, exact.sd, exact.mean_error, exact.sd_error)
+    names = ("mean", "sd", "mean_error", "sd_error")
+    return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
+
+
+def against(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """By what the second differs from the first, in standard deviations of the first, with Monte Carlo errors."""
+    return {
+        "shift": (other["mean"] - one["mean"]) / one["sd"],
+        "shift_error": float(np.hypot(one["mean_error"], other["mean_error"])),
+        "ratio": other["sd"] / one["sd"],
+        "ratio_error": float(np.hypot(one["sd_error"], other["sd_error"])),
     }
 
 
@@ -162,13 +173,18 @@ def keep(path: Path, name: str, found: dict[str, Any]) -> None:
 
 
 def said(name: str, found: dict[str, Any]) -> list[str]:
-    """For a terminal."""
-    rows = [
-        f"  {row['quantity']} of {row['parameter']}: shift {row['shift']:+.3f} ({row['shift_error']:.3f}), "
-        f"sd ratio {row['sd_ratio']:.3f} ({row['sd_ratio_error']:.3f})"
-        for row in found["numbers"]
-    ]
-    return [f"{name}: seconds {found['seconds']}", *rows]
+    """For a terminal: every method against the reference, exact where there is one."""
+    all_found = found["found"]
+    reference = "exact" if "exact" in all_found else "nuts"
+    lines = [f"{name}: seconds {found['seconds']}"]
+    for method in (one for one in all_found if one != reference):
+        for number, one, other in zip(found["numbers"], all_found[reference], all_found[method], strict=True):
+            by = against(one, other)
+            lines.append(
+                f"  {method} - {reference}, {number}: shift {by['shift']:+.3f} ({by['shift_error']:.3f}), "
+                f"sd ratio {by['ratio']:.3f} ({by['ratio_error']:.3f})"
+            )
+    return lines
 
 
 if __name__ == "__main__":

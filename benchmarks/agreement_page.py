@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agreement import RESULTS
+from agreement import RESULTS, against
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from paper_page import between
 from paper_table import table
 
-from hierrl.plots.style import COLOURS, INK, MARKERS, PALE, Canvas, canvas, dress, in_style
+from hierrl.plots.style import COLOURS, GREY, INK, PALE, Canvas, canvas, dress, in_style
 from hierrl.plots.style import PAGE as PAGE_WIDTH
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -25,7 +27,10 @@ ALLOWED = 0.05
 """What the audit allows, of shifts and of ratios."""
 SURE, BY_CHANCE = 2.0, 0.0455
 """Monte Carlo standard errors on both sides of a mark, and how often chance goes beyond."""
-NAMES = {"mu": "mean", "log_sigma": "log spread"}
+NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
+MARKS = {"nuts": (GREY, "o", -0.17), "marginal": (COLOURS[0], "s", 0.17)}
+"""Colour, marker and place of each sampler."""
+MINUS = "\N{MINUS SIGN}"
 
 Found = dict[str, Any]
 
@@ -55,17 +60,31 @@ def agreement(results: dict[str, Found]) -> str:
     """A line for each study and number of the population."""
     rows = [
         [
-            title(name, found) if first else "",
-            f"{NAMES[row['quantity']]} of `{row['parameter']}`",
-            f"{row['mean']:.2f} ± {row['sd']:.2f}",
-            with_error(row["shift"], row["shift_error"], sign="+"),
-            with_error(row["sd_ratio"], row["sd_ratio_error"]),
+            title(name, found) if k == 0 else "",
+            number.replace("of ", "of `") + "`",
+            f"{reference['mean']:.2f} ± {reference['sd']:.2f}".replace("-", MINUS),
+            *_cells(compared.get("nuts")),
+            *_cells(compared["marginal"]),
         ]
         for name, found in results.items()
-        for first, row in zip([True, *[False] * 99], found["numbers"], strict=False)
+        for k, (number, reference, compared) in enumerate(lines_of(found))
     ]
-    heads = ("study", "number", "NUTS", "shift of the mean, sds", "ratio of sds")
+    heads = ("study", "number", "reference", "NUTS: shift", "ratio of sds", "marginal: shift", "ratio of sds")
     return f"{table(heads, rows)}\n\n{in_short(results)}"
+
+
+def lines_of(found: Found) -> Iterator[tuple[str, dict[str, float], dict[str, dict[str, float]]]]:
+    """Each number: what it is called, the reference (by quadrature if there is one, else NUTS), and who differs."""
+    methods = dict(found["found"])
+    reference = methods.pop("exact", None) or methods.pop("nuts")
+    for k, number in enumerate(found["numbers"]):
+        yield number, reference[k], {name: against(reference[k], one[k]) for name, one in methods.items()}
+
+
+def _cells(by: dict[str, float] | None) -> list[str]:
+    if by is None:
+        return ["", ""]
+    return [with_error(by["shift"], by["shift_error"], sign="+"), with_error(by["ratio"], by["ratio_error"])]
 
 
 def title(name: str, found: Found) -> str:
@@ -75,20 +94,20 @@ def title(name: str, found: Found) -> str:
 
 def with_error(value: float, error: float, sign: str = "") -> str:
     """``+0.012 ± 0.010``"""
-    return f"{value:{sign}.3f} ± {error:.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:{sign}.3f} ± {error:.3f}".replace("-", MINUS)
 
 
 def in_short(results: dict[str, Found]) -> str:
-    """How many numbers there are, and how many differ by more than chance."""
-    rows = [row for found in results.values() for row in found["numbers"]]
-    shifts = [row["shift"] / row["shift_error"] for row in rows]
-    ratios = [(row["sd_ratio"] - 1) / row["sd_ratio_error"] for row in rows]
+    """How many comparisons of the marginal sampler there are, and how many differ by more than chance."""
+    rows = [compared["marginal"] for found in results.values() for _, _, compared in lines_of(found)]
+    shifts = [by["shift"] / by["shift_error"] for by in rows]
+    ratios = [(by["ratio"] - 1) / by["ratio_error"] for by in rows]
     beyond = sum(abs(z) > SURE for z in (*shifts, *ratios))
     farthest, n = max(map(abs, (*shifts, *ratios))), 2 * len(rows)
-    largest = max(rows, key=lambda row: abs(row["shift"]))
+    largest = max(rows, key=lambda by: abs(by["shift"]))
     return (
-        f"Of {n} comparisons {beyond} lie beyond {SURE:g} Monte Carlo standard errors, where chance alone gives about "
-        f"{BY_CHANCE * n:.1f}; the farthest is {farthest:.1f} errors out. The largest shift is "
+        f"Of the marginal sampler's {n} comparisons {beyond} lie beyond {SURE:g} Monte Carlo standard errors, where "
+        f"chance alone gives about {BY_CHANCE * n:.1f}; the farthest is {farthest:.1f} errors out. Largest shift: "
         f"{abs(largest['shift']):.3f} posterior standard deviations (Monte Carlo error {largest['shift_error']:.3f})."
     )
 
@@ -121,42 +140,43 @@ def runs(results: dict[str, Found]) -> str:
 
 
 def draw(results: dict[str, Found]) -> Canvas:
-    """Shifts and ratios of every number with their Monte Carlo errors, a row for each study."""
-    figure = canvas(None, None, (PAGE_WIDTH, 1.1 + 0.5 * len(results)))
-    kinds = list(dict.fromkeys(_kind(row) for found in results.values() for row in found["numbers"]))
+    """Shifts and ratios with two Monte Carlo errors to both sides: a row for each number, NUTS above."""
+    lines = [(name, *line) for name, found in results.items() for line in lines_of(found)]
+    labels = [
+        f"{title(name, results[name])}: {number.replace('_', ' ')}".replace("*", "")
+        for name, number, *_ in lines
+    ]
+    figure = canvas(None, None, (PAGE_WIDTH, 0.9 + 0.19 * len(lines)))
     with in_style():
-        left, right = figure.subplots(1, 2, sharey=True)
-        for axes, value, middle in ((left, "shift", 0.0), (right, "sd_ratio", 1.0)):
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, value, middle in zip(panels, ("shift", "ratio"), (0.0, 1.0), strict=True):
             axes.axvspan(middle - ALLOWED, middle + ALLOWED, color=PALE, lw=0, zorder=0)
             axes.axvline(middle, color=INK, lw=0.6, zorder=1)
-            for k, found in enumerate(results.values()):
-                _draw(axes, found["numbers"], k, value, kinds)
+            for method, (colour, marker, y) in MARKS.items():
+                _draw(axes, [line[3].get(method) for line in lines], value, look=(colour, marker), shift=y)
             dress(axes)
-        left.set_xlabel("shift of the posterior mean (posterior sds)")
-        right.set_xlabel("ratio of posterior sds")
-        left.set_yticks(range(len(results)), [title(*pair).replace("*", "") for pair in results.items()])
-        left.set_ylim(len(results) - 0.5, -0.5)
+        panels[0].set_xlabel("shift of the mean (posterior sds)")
+        panels[1].set_xlabel("ratio of sds")
+        panels[0].set_yticks(range(len(lines)), labels)
+        panels[0].set_ylim(len(lines) - 0.3, -0.7)
         handles = [
-            left.plot([], [], MARKERS[k % len(MARKERS)], color=COLOURS[k % len(COLOURS)], ms=4, label=kind)[0]
-            for k, kind in enumerate(kinds)
+            Line2D([], [], color=colour, marker=marker, ms=4, lw=1, label=NAMES[method])
+            for method, (colour, marker, _) in MARKS.items()
         ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=4)
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
 
 
-def _kind(row: dict[str, Any]) -> str:
-    return f"{NAMES[row['quantity']]} of {row['parameter'].replace('_', ' ')}"
-
-
-def _draw(axes: Axes, rows: list[dict[str, Any]], k: int, value: str, kinds: list[str]) -> None:
-    """The numbers of one study below each other."""
-    for j, row in enumerate(rows):
-        y = k + 0.7 * ((j + 0.5) / len(rows) - 0.5)
-        place = kinds.index(_kind(row))
-        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
-        error = SURE * row[f"{value}_error"]
-        axes.hlines(y, row[value] - error, row[value] + error, color=colour, lw=1.0)
-        axes.plot(row[value], y, marker, color=colour, ms=4, ls="none")
+def _draw(
+    axes: Axes, rows: list[dict[str, float] | None], value: str, *, look: tuple[str, str], shift: float
+) -> None:
+    """The marks of one sampler."""
+    colour, marker = look
+    for k, by in enumerate(rows):
+        if by is not None:
+            error = SURE * by[f"{value}_error"]
+            axes.hlines(k + shift, by[value] - error, by[value] + error, color=colour, lw=1.0)
+            axes.plot(by[value], k + shift, marker, color=colour, ms=3.6, ls="none")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 
 *fitzgerald_reversal*: young and old adults, with sex, and age within each group. *dezfouli_clinical_2arm*: three
 diagnoses. Both with `subvalue` (a trace of rewards and a signed trace of choices), all four parameters by group. Each
-posterior is sampled by NUTS and by the marginal sampler with their default settings, and again under priors of other
-widths. Numbers go to benchmarks/results/groups.json; `groups_page.py` puts them and the figures into the docs.
+posterior is sampled by NUTS and by the marginal sampler with their default settings, again under priors of other
+widths, and once with a weight of rewards that may be negative. Numbers go to benchmarks/results/groups.json;
+`groups_page.py` puts them and the figures into the docs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +29,12 @@ from hierrl.fits import settings_of
 from hierrl.summary.population import population_table
 
 RESULTS = Path(__file__).parent / "results" / "groups.json"
-METHODS = ("nuts", "marginal")
+RUNS = {"nuts": {}, "marginal": {"method": "marginal"}, "signed": {"method": "marginal"}}
+"""How each posterior is sampled; in ``signed`` the weight of rewards may be negative too."""
 PARAMETERS = ("alpha", "beta", "alpha_choice", "beta_choice")
 ROPE = {"mu": 0.1}
 """On the link scale: a tenth in log odds or logarithm, about ten per cent."""
-WIDTHS = (1.0, 5.0)
+SENSITIVITY = {"widen": (1.0, 5.0), "draws": 300}
 WITHIN = "decades"
 """Age minus the mean of the subject's group, in tens of years."""
 
@@ -97,37 +100,20 @@ def main() -> None:
 
 def analyse(analysis: Analysis, options: argparse.Namespace) -> dict[str, Any]:
     """Fit, contrast, and vary the prior."""
-    data, model = analysis.read(options.folder), hr.model("subvalue")
-    start = hr.fit_convex(model, data, progress=False)
-    fits = {}
-    for method in METHODS:
-        fits[method] = kept(
-            options.fits,
-            f"{analysis.name}_{method}",
-            lambda method=method: fitted(
-                model,
-                data,
-                start=start,
-                formula=analysis.formula,
-                method=method,
-                random_seed=options.seed,
-            ),
-        )
-        print(
-            analysis.name,
-            method,
-            *settings_of(fits[method])["diagnostics"]["sentences"],
-            sep="\n  ",
-            flush=True,
-        )
+    data, fits = analysis.read(options.folder), {}
+    for run in RUNS:
+        name = f"{analysis.name}_{run}"
+        make = partial(fitted, run, data, formula=analysis.formula, random_seed=options.seed)
+        fits[run] = kept(options.fits, name, make)
+        print(name, *settings_of(fits[run])["diagnostics"]["sentences"], sep="\n  ", flush=True)
     sensitivity = hr.prior_sensitivity(
-        fits["marginal"], widen=WIDTHS, random_seed=options.seed, progress=False
+        fits["marginal"], **SENSITIVITY, random_seed=options.seed, progress=False
     )
-    found = {method: recorded(analysis, fit) for method, fit in fits.items()}
+    found = {run: recorded(analysis, fit) for run, fit in fits.items()}
     draw(
         analysis.name,
         fits["nuts"],
-        contrasts={method: one["contrasts"] for method, one in found.items()},
+        contrasts={run: found[run]["contrasts"] for run in ("nuts", "marginal")},
         sensitivity=sensitivity,
     )
     return {
@@ -139,11 +125,12 @@ def analyse(analysis: Analysis, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def fitted(*arguments: Any, **options: Any) -> xr.DataTree:
+def fitted(run: str, data: xr.Dataset, **options: Any) -> xr.DataTree:
     """A posterior; what it says of convergence is in its settings."""
+    model = hr.model("subvalue", signed=True if run == "signed" else None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return hr.fit_posterior(*arguments, progress=False, **options)
+        return hr.fit_posterior(model, data, progress=False, **RUNS[run], **options)
 
 
 def kept(folder: Path | None, name: str, make: Callable[[], xr.DataTree]) -> xr.DataTree:

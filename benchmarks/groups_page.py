@@ -19,6 +19,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "groups.md"
 CERTAIN = 0.9995
 """Probabilities above this are rounded to 1."""
 
+NAMES = {"nuts": "NUTS", "marginal": "marginal sampler", "signed": "marginal sampler, signed reward weight"}
+
 Row = dict[str, Any]
 
 
@@ -35,6 +37,7 @@ def main() -> None:
             "contrasts": contrasts(found["fits"]["nuts"]["contrasts"]),
             "population": population(found["fits"]["nuts"]["population"]),
             "sensitivity": sensitivity(found["sensitivity"]),
+            "signed": contrasts(found["fits"]["signed"]["contrasts"]),
         }
         for part, text in parts.items():
             page = between(page, f"{name} {part}", text)
@@ -49,7 +52,7 @@ def fit_text(found: dict[str, Any]) -> str:
         said = one["diagnostics"]
         rows.append(
             [
-                {"nuts": "NUTS", "marginal": "marginal sampler"}[method],
+                NAMES[method],
                 f"{said['max_rhat']:.3f}",
                 f"{said['divergences']}",
                 f"{min(said['min_ess_bulk'], said['min_ess_tail']):,.0f}",

@@ -92,7 +92,7 @@ def add_questionnaire(pm_model: pm.Model, score: np.ndarray) -> None:
     with pm_model:
         rate = pm.math.logit(pm_model["alpha"])
         intercept, slope = pm.Normal("a", 10, 5), pm.Normal("b", 0, 3)
-        noise = pm.HalfNormal("noise", 3)
+        noise = pm.Gamma("noise", 3, 2)
         pm.Normal(
             "score",
             intercept + slope * rate,
