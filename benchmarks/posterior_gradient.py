@@ -31,6 +31,7 @@ STEP = 1e-9
 """Each evaluation moves the parameters by this share of the gradient, so that none can be left out."""
 UNROLLS = (1, 2, 8)
 NANO = 1e9
+BITS = ("64", "32")
 
 
 def main() -> None:
@@ -51,12 +52,10 @@ def measure(name: str, seed: int = 1) -> dict[str, Any]:
         calls[form]()
         seconds[form][k] = time.perf_counter() - began
     cost = {form: NANO * found / trials for form, found in seconds.items()}
-    best = {
-        bits: min((f for f in cost if f.startswith(bits)), key=lambda f: np.median(cost[f]))
-        for bits in ("64", "32")
-    }
+    middle = {form: float(np.median(found)) for form, found in cost.items()}
+    best = {bits: min((f for f in cost if f.startswith(bits)), key=middle.__getitem__) for bits in BITS}
     return {
-        "ns": {form: float(np.median(found)) for form, found in cost.items()},
+        "ns": middle,
         "best": best,
         "ratio": {
             bits: [float(q) for q in np.quantile(cost[form] / cost["ours"], [0.25, 0.5, 0.75])]

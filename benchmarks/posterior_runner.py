@@ -38,7 +38,9 @@ def empty_caches() -> Iterator[dict[str, str]]:
 def run(
     script: str, job: Mapping[str, Any], *, environment: Mapping[str, str], patience: float
 ) -> dict[str, Any]:
-    """What a script of this folder prints about a job, with ``wall`` seconds and ``others``, cores in use by others.
+    """What a script of this folder prints about a job.
+
+    With ``wall`` and ``cpu`` seconds of the process, and ``others``: cores that others used meanwhile.
 
     Parameters
     ----------
@@ -59,13 +61,14 @@ def run(
         text=True,
     )
     wall = time.perf_counter() - began
-    others = (busy_seconds() - busy - (child_seconds() - own)) / wall
+    worked = child_seconds() - own
+    others = (busy_seconds() - busy - worked) / wall
     if done.returncode != 0:
         raise RuntimeError(
             f"{script} failed on {dict(job)} (exit code {done.returncode}); its errors stand above."
         )
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    return {**found, "wall": wall, "others": max(0.0, others)}
+    return {**found, "wall": wall, "cpu": worked, "others": max(0.0, others)}
 
 
 def peak_memory() -> float:

@@ -17,17 +17,8 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     draws, seconds = draw(job)
     found = mixing(draws)
-    print(
-        json.dumps(
-            {
-                **job,
-                **found,
-                "seconds": seconds,
-                "rate": found["ess"] / seconds["sample"],
-                "mb": peak_memory(),
-            }
-        )
-    )
+    rate = found["ess"] / seconds["sample"]
+    print(json.dumps({**job, **found, "seconds": seconds, "rate": rate, "mb": peak_memory()}))
 
 
 def draw(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
