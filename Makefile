@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper calibrate docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -42,6 +42,14 @@ bench-paper: export OPENBLAS_NUM_THREADS = 1
 bench-paper: setup $(VENV)/.installed-bench ## the paper's experiments, and docs/paper.md with what comes out
 	$(BIN)/python benchmarks/paper.py $(ARGS)
 	$(BIN)/python benchmarks/paper_page.py
+
+calibrate: setup ## calibration of the posteriors, and docs/calibration.md (ARGS=--quick: small, no page)
+	$(BIN)/python benchmarks/calibration.py $(ARGS)
+	$(if $(findstring --quick,$(ARGS)),,$(BIN)/python benchmarks/calibration_page.py)
+
+bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against NumPyro, PyMC and Stan, and docs/speed.md
+	$(BIN)/python benchmarks/posterior.py $(ARGS)
+	$(BIN)/python benchmarks/posterior_page.py
 
 docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
 	rm -rf docs/generated
