@@ -17,8 +17,11 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     draws, seconds = draw(job)
     found = mixing(draws)
-    rate = found["ess"] / seconds["sample"]
-    print(json.dumps({**job, **found, "seconds": seconds, "rate": rate, "mb": peak_memory()}))
+    known = {**job, **found, "seconds": seconds, "mb": peak_memory()}
+    spent = seconds.get("prepared", seconds["sample"])
+    print(
+        json.dumps({**known, "rate": found["ess"] / spent, "rate_sampling": found["ess"] / seconds["sample"]})
+    )
 
 
 def draw(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
