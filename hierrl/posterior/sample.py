@@ -24,8 +24,10 @@ from hierrl.prior import Prior
 
 FloatArray = npt.NDArray[np.float64]
 
-DEFAULT_TUNE = 500
-"""Warm-up draws per chain: chains start near the posterior, in coordinates of about unit scale."""
+INFORMED_TUNE, OTHER_TUNE = 200, 500
+"""Warm-up draws per chain. Chains start near the posterior; informed coordinates have about unit scale already, and
+the step size is all that there is to find.
+"""
 
 METHODS = ("nuts", "marginal")
 
@@ -85,7 +87,7 @@ def fit_posterior(
     parametrization : {"auto", "informed", "noncentered", "centered"}
         Coordinates of the subjects. All give the same posterior; ``"auto"`` chooses and the settings say why.
     draws, tune, chains : int
-        Draws and warm-up draws (500 if not given) per chain.
+        Draws and warm-up draws per chain; 200 of these if not given, 500 in coordinates that are not informed.
     target_accept : float
         Between 0 and 1; nearer to 1 for smaller steps.
     cores : int, optional
@@ -149,7 +151,8 @@ def fit_posterior(
         random_seed=random_seed,
         progress=progress,
     )
-    default_tune = MARGINAL_TUNE if marginal else DEFAULT_TUNE
+    own_tune = INFORMED_TUNE if layout.parametrization == "informed" else OTHER_TUNE
+    default_tune = MARGINAL_TUNE if marginal else own_tune
     run = Run(
         draws, default_tune if tune is None else tune, chains, target_accept, cores, random_seed, progress
     )
