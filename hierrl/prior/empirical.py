@@ -207,7 +207,8 @@ def _terms(
         lost = estimate.lost_without_spread[k - layout.loc.size] if term.role == LOG_SIGMA else np.inf
         if new.source == "empirical" and lost < KNOWN_FROM_BELOW:
             spread = np.exp(estimate.phi[k])
-            note = f"the data bound it from above only (a quarter of {spread:.2f} loses {lost:.1f} nats)"
+            change = f"gains {-lost:.1f}" if lost < 0 else f"loses {lost:.1f}"
+            note = f"the data bound it from above only (a quarter of {spread:.2f} {change} nats)"
             new = replace(term, note=note)
         if new.source == "weak":
             what = "spread" if term.role == LOG_SIGMA else term.coefficient
