@@ -28,7 +28,11 @@ from hierrl.calibration.store import Row, replicated
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 ROWS = RESULTS.with_suffix("")
 MODEL, TASK, N_SUBJECTS = "rw", hr.Bandit((0.8, 0.2), n_trials=100, reverse_every=25), 20
-METHODS = ("nuts", "marginal")
+METHODS = {
+    "nuts": {"chains": 2, "draws": 1000, "tune": 500},
+    "marginal": {"chains": 2, "draws": 1000, "tune": 200},
+}
+"""Arguments of `fit_posterior` for each."""
 STUDIES = {10: 1.0, 30: 1.0, 100: 0.5}
 """Subjects of a study, and its share of `--studies`: the largest take half of the time."""
 QUICK = {"replications": 10, "studies": 6}
@@ -59,8 +63,8 @@ def _calibrated(method: str, options: argparse.Namespace) -> Row:
         file=options.rows / f"sbc-{method}.jsonl",
         random_seed=SBC_SEED,
         method=method,
-        chains=2,
         cores=1,
+        **METHODS[method],
     )
     failed = int((~result["runs"]["converged"]).sum())
     print(f"{method}: {options.replications} replications, {failed} did not converge", flush=True)

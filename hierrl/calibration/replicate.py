@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from hierrl.calibration.ranks import Ranks, rank_truths
@@ -42,7 +43,7 @@ class Study:
     task: Bandit | Recorded
     prior: Prior
     n_subjects: int | None
-    covariates: Mapping[str, Any] | None
+    covariates: Mapping[str, Any] | pd.DataFrame | None
     random_seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
     """Keywords of `fit_posterior`."""
