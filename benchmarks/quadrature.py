@@ -24,11 +24,12 @@ FloatArray = npt.NDArray[np.float64]
 
 WIDTHS = 7.0
 """Standard deviations of the population that a grid covers on both sides."""
-N_GRID = 401
-"""Points along each parameter."""
+N_GRID, N_DRAWS = 401, 20_000
+"""Points along each parameter; draws of the population."""
+RARE = 1e-3
+"""Populations farther out, on each side, play no part."""
 FREEDOM, WIDER = 7.0, 1.15
 """Of the t distribution: heavier tails than the posterior, and a little wider."""
-N_DRAWS = 20_000
 
 
 class Exact(NamedTuple):
@@ -44,12 +45,19 @@ class Exact(NamedTuple):
 
 
 def exact_population(
-    model: Model, data: xr.Dataset, prior: Prior, *, centre: FloatArray, covariance: FloatArray, seed: int = 0
+    model: Model,
+    data: xr.Dataset,
+    prior: Prior,
+    *,
+    centre: FloatArray,
+    covariance: FloatArray,
+    n_grid: int = N_GRID,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
 ) -> Exact:
     """The posterior of a population without covariates, given roughly where it is: centre (4,), covariance (4, 4)."""
-    rng = np.random.default_rng(seed)
-    phi, log_proposal = t_draws(centre, WIDER**2 * covariance, rng)
-    log_weight = log_posterior(prepare(model, data), prior, phi) - log_proposal
+    phi, log_proposal = t_draws(centre, WIDER**2 * covariance, n_draws, np.random.default_rng(seed))
+    log_weight = log_posterior(prepare(model, data), prior, phi, n_grid) - log_proposal
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     mean = weight @ phi
@@ -66,32 +74,34 @@ def exact_population(
 
 
 def t_draws(
-    centre: FloatArray, covariance: FloatArray, rng: np.random.Generator
+    centre: FloatArray, covariance: FloatArray, n: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Draws (N, 4) and their log-density but for a constant."""
     factor = np.linalg.cholesky(covariance)
-    z = rng.standard_normal((N_DRAWS, centre.size)) / np.sqrt(rng.chisquare(FREEDOM, (N_DRAWS, 1)) / FREEDOM)
+    z = rng.standard_normal((n, centre.size)) / np.sqrt(rng.chisquare(FREEDOM, (n, 1)) / FREEDOM)
     log_density = -(FREEDOM + centre.size) / 2 * np.log1p((z**2).sum(axis=1) / FREEDOM)
     return centre + z @ factor.T, log_density
 
 
-def log_posterior(problem: Problem, prior: Prior, phi: FloatArray) -> FloatArray:
+def log_posterior(problem: Problem, prior: Prior, phi: FloatArray, n_grid: int = N_GRID) -> FloatArray:
     """(N,) but for a constant, of phi (N, 4): mu of both parameters, then log sigma."""
     numbers = [[x.item() for x in prior.mu(label)[1:]] for label in prior.labels]
     numbers += [list(prior.log_sigma(label)) for label in prior.labels]
     loc, scale = np.array(numbers).T
     total = -(((phi - loc) / scale) ** 2).sum(axis=1) / 2
-    axes = [_axis(phi[:, k], phi[:, 2 + k]) for k in range(2)]
+    axes = [_axis(phi[:, k], phi[:, 2 + k], n_grid) for k in range(2)]
     densities = [_density(axis, phi[:, k], phi[:, 2 + k]) for k, axis in enumerate(axes)]
     for likelihood in on_grid(problem, axes):
-        total += np.log(((densities[0] @ likelihood) * densities[1]).sum(axis=1))
+        with np.errstate(divide="ignore"):  # a population off the grid, which has no weight
+            total += np.log(((densities[0] @ likelihood) * densities[1]).sum(axis=1))
     return total
 
 
-def _axis(mu: FloatArray, log_sigma: FloatArray) -> FloatArray:
+def _axis(mu: FloatArray, log_sigma: FloatArray, n_grid: int) -> FloatArray:
     """A grid that covers every population that has weight."""
-    middle, reach = mu.mean(), WIDTHS * np.exp(np.quantile(log_sigma, 0.999))
-    return np.linspace(middle - reach, middle + reach, N_GRID)
+    reach = WIDTHS * np.exp(np.quantile(log_sigma, 1 - RARE))
+    low, high = np.quantile(mu, [RARE, 1 - RARE])
+    return np.linspace(low - reach, high + reach, n_grid)
 
 
 def _density(axis: FloatArray, mu: FloatArray, log_sigma: FloatArray) -> FloatArray:
@@ -108,4 +118,4 @@ def on_grid(problem: Problem, axes: list[FloatArray]) -> Iterator[FloatArray]:
     loglik = np.empty((problem.n_subjects, len(eta)))
     for s in range(problem.n_subjects):
         score_points(problem.tables, problem.trials, np.array([s]), theta, loglik)
-        yield np.exp(loglik[s] - loglik[s].max()).reshape(N_GRID, N_GRID)
+        yield np.exp(loglik[s] - loglik[s].max()).reshape([axis.size for axis in axes])
