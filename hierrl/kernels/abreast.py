@@ -14,11 +14,12 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.exponential import exp_negative
-from hierrl.kernels.jit import njit, uncounted
+from hierrl.kernels.jit import njit
 from hierrl.kernels.lanes import LANES, NOT_SCORED
 from hierrl.kernels.likelihood import factor_product
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.many import MOST_NATS
+from hierrl.kernels.ownership import keep, uncounted
 from hierrl.kernels.rule import FADE, LEARN, entry
 from hierrl.kernels.tables import MAX_SLOTS, NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN_OWN_DECAY
 from hierrl.kernels.vectors import WIDTH, choose, equal, read, write
@@ -429,4 +430,4 @@ def all_pass(tables, lanes, theta, loglik, gradient):
         rows = (lanes.first[block], lanes.first[block + 1])
         _block(tables, lanes, rows, uncounted(w), places, uncounted(memory), uncounted(plain))
         _unload(tables, lanes, block, theta, w, *places, loglik, gradient)
-    return w[0] + memory[0, 0, 0, 0] + plain[0]
+    keep(w, memory, plain)

@@ -21,6 +21,7 @@ import numpy as np
 
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT
+from hierrl.kernels.ownership import keep, uncounted
 
 
 @njit(**INNER)
@@ -59,14 +60,14 @@ def solve_upper(r, x):
 
 
 @njit(**INNER)
-def conditional(mean, precision, curvature, pull, a, r, w):
-    """Factor r of A, and w = R^-1 (b + Lambda mu), so that R^-T w is the mean given the site."""
-    n = mean.size
+def conditional(mean, precision, curvature, pull, s, g, a, r, w):
+    """Of subject s in group g: factor r of A, and w = R^-1 (b + Lambda mu); R^-T w is the mean given the site."""
+    n = w.size
     for i in range(n):
-        w[i] = pull[i]
+        w[i] = pull[s, i]
         for k in range(n):
-            a[i, k] = curvature[i, k] + precision[i, k]
-            w[i] += precision[i, k] * mean[k]
+            a[i, k] = curvature[s, i, k] + precision[g, i, k]
+            w[i] += precision[g, i, k] * mean[s, k]
     if not factorise(a, r):
         return False
     solve_lower(r, w)
@@ -78,16 +79,28 @@ def informed_map(z, mean, precision, group, curvature, pull):
     """eta (S, P) and log-Jacobian (S,); NaN and -inf where the population is degenerate."""
     n_subjects, n = z.shape
     eta, log_jacobian = np.full((n_subjects, n), np.nan), np.full(n_subjects, -np.inf)
-    a, r, w = np.empty((n, n)), np.zeros((n, n)), np.empty(n)
-    for s in range(n_subjects):
-        if conditional(mean[s], precision[group[s]], curvature[s], pull[s], a, r, w):
-            for i in range(n):
-                eta[s, i] = w[i] + z[s, i]
-            solve_upper(r, eta[s])
-            log_jacobian[s] = 0.0
-            for i in range(n):
-                log_jacobian[s] -= np.log(r[i, i])
+    work = np.zeros((2, n, n))
+    row, given = np.empty(n), (uncounted(mean), uncounted(precision), uncounted(curvature), uncounted(pull))
+    _map_all(
+        uncounted(z), group, *given, uncounted(work), uncounted(row), uncounted(eta), uncounted(log_jacobian)
+    )
+    keep(work, row)
     return eta, log_jacobian
+
+
+@njit(**INNER)
+def _map_all(z, group, mean, precision, curvature, pull, work, row, eta, log_jacobian):
+    a, r, n = work[0], work[1], row.size
+    for s in range(z.shape[0]):
+        if not conditional(mean, precision, curvature, pull, s, group[s], a, r, row):
+            continue
+        log_jacobian[s] = 0.0
+        for i in range(n):
+            row[i] += z[s, i]
+            log_jacobian[s] -= np.log(r[i, i])
+        solve_upper(r, row)
+        for i in range(n):
+            eta[s, i] = row[i]
 
 
 @njit(**JIT)
@@ -97,7 +110,7 @@ def informed_coordinates(eta, mean, precision, group, curvature, pull):
     z = np.full((n_subjects, n), np.nan)
     a, r, w = np.empty((n, n)), np.zeros((n, n)), np.empty(n)
     for s in range(n_subjects):
-        if conditional(mean[s], precision[group[s]], curvature[s], pull[s], a, r, w):
+        if conditional(mean, precision, curvature, pull, s, group[s], a, r, w):
             for i in range(n):
                 z[s, i] = -w[i]
                 for k in range(i, n):
@@ -108,36 +121,62 @@ def informed_coordinates(eta, mean, precision, group, curvature, pull):
 @njit(**JIT)
 def informed_pullback(z, mean, precision, group, curvature, pull, eta_bar, jacobian_bar):
     """Gradients in z (S, P), mean (S, P), precision (G, P, P) from those in eta (S, P) and log-Jacobian (S,)."""
-    n_subjects, n = z.shape
+    n = z.shape[1]
     z_bar, mean_bar, precision_bar = np.zeros(z.shape), np.zeros(z.shape), np.zeros(precision.shape)
-    a, r, r_bar = np.empty((n, n)), np.zeros((n, n)), np.zeros((n, n))
-    w, eta, back = np.empty(n), np.empty(n), np.empty(n)
-    for s in range(n_subjects):
+    work, rows = np.zeros((4, n, n)), np.empty((4, n))
+    given = (uncounted(mean), uncounted(precision), uncounted(curvature), uncounted(pull))
+    bars = (uncounted(eta_bar), uncounted(jacobian_bar))
+    out = (uncounted(z_bar), uncounted(mean_bar), uncounted(precision_bar))
+    _pull_back_all(uncounted(z), group, *given, *bars, uncounted(work), uncounted(rows), *out)
+    keep(work, rows)
+    return z_bar, mean_bar, precision_bar
+
+
+@njit(**INNER)
+def _pull_back_all(
+    z,
+    group,
+    mean,
+    precision,
+    curvature,
+    pull,
+    eta_bar,
+    jacobian_bar,
+    work,
+    rows,
+    z_bar,
+    mean_bar,
+    precision_bar,
+):
+    a, r, r_bar, a_bar = work[0], work[1], work[2], work[3]
+    w, eta, slopes, back = rows[0], rows[1], rows[2], rows[3]
+    n = w.size
+    for s in range(z.shape[0]):
         g = group[s]
-        if not conditional(mean[s], precision[g], curvature[s], pull[s], a, r, w):
+        if not conditional(mean, precision, curvature, pull, s, g, a, r, w):
             continue
-        slopes = z_bar[s]
         for i in range(n):
             eta[i], slopes[i] = w[i] + z[s, i], eta_bar[s, i]
         solve_upper(r, eta)
         solve_lower(r, slopes)
         for i in range(n):
-            back[i] = slopes[i]
+            z_bar[s, i] = back[i] = slopes[i]
         solve_upper(r, back)
         for i in range(n):
-            for k in range(n):
-                mean_bar[s, i] += precision[g, i, k] * back[k]
-                precision_bar[g, i, k] += 0.5 * (back[i] * mean[s, k] + back[k] * mean[s, i])
             for j in range(i + 1):
                 r_bar[i, j] = -eta[i] * slopes[j] - back[i] * w[j]
             r_bar[i, i] -= jacobian_bar[s] / r[i, i]
-        _through_factor(r, r_bar, a, precision_bar[g])
-    return z_bar, mean_bar, precision_bar
+        _through_factor(r, r_bar, a_bar)
+        for i in range(n):
+            for k in range(n):
+                mean_bar[s, i] += precision[g, i, k] * back[k]
+                half = 0.5 * (back[i] * mean[s, k] + back[k] * mean[s, i])
+                precision_bar[g, i, k] += half + a_bar[i, k]
 
 
 @njit(**INNER)
-def _through_factor(r, r_bar, work, a_bar):
-    """Back through A = R R^T (Murray 2016): adds R^-T Phi(R^T R_bar) R^-1, made symmetric, to a_bar."""
+def _through_factor(r, r_bar, work):
+    """Back through A = R R^T (Murray 2016): R^-T Phi(R^T R_bar) R^-1, made symmetric, into work."""
     n = r.shape[0]
     for i in range(n):
         for j in range(i + 1):
@@ -146,13 +185,17 @@ def _through_factor(r, r_bar, work, a_bar):
                 total += r[k, i] * r_bar[k, j]
             # Phi halves the diagonal; half is also what the symmetric part keeps of the rest.
             work[i, j] = work[j, i] = 0.5 * total
+    # From the left, then from the right.
     for j in range(n):
-        solve_upper(r, work[:, j])
-    for i in range(n):
-        solve_upper(r, work[i])
-    for i in range(n):
-        for j in range(n):
-            a_bar[i, j] += work[i, j]
+        for i in range(n - 1, -1, -1):
+            for k in range(i + 1, n):
+                work[i, j] -= r[k, i] * work[k, j]
+            work[i, j] /= r[i, i]
+    for j in range(n):
+        for i in range(n - 1, -1, -1):
+            for k in range(i + 1, n):
+                work[j, i] -= r[k, i] * work[j, k]
+            work[j, i] /= r[i, i]
 
 
 @njit(**JIT)

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numba.extending
-from numba.core import cgutils
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -40,21 +38,6 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compiled_when_called
-
-
-@numba.extending.intrinsic
-def uncounted(typingctx, array):
-    """The same array, whose references numba doesn't count: counting at each call can take longer than the call.
-
-    Whoever has the array itself has to use it again, after the last use of this one.
-    """
-
-    def code(context, builder, signature, args):
-        same = context.make_array(signature.return_type)(context, builder, value=args[0])
-        same.meminfo = cgutils.get_null_value(same.meminfo.type)
-        return same._getvalue()
-
-    return array(array), code
 
 
 def forgiving(load: Callable[[], dict[Any, str]]) -> Callable[[], dict[Any, str]]:
