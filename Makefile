@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior calibrate docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups calibrate docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -46,6 +46,17 @@ bench-paper: setup $(VENV)/.installed-bench ## the paper's experiments, and docs
 calibrate: setup ## calibration of the posteriors, and docs/calibration.md (ARGS=--quick: small, no page)
 	$(BIN)/python benchmarks/calibration.py $(ARGS)
 	$(if $(findstring --quick,$(ARGS)),,$(BIN)/python benchmarks/calibration_page.py)
+
+# The real studies are not part of the project: make bench-groups DATA=<folder with the tables>
+DATA ?= ../shared/data
+
+bench-agreement: setup ## both samplers against each other and against quadrature, and docs/marginal.md
+	$(BIN)/python benchmarks/agreement.py $(if $(wildcard $(DATA)),--folder $(DATA)) $(ARGS)
+	$(BIN)/python benchmarks/agreement_page.py
+
+bench-groups: setup ## two real studies of groups (DATA=<folder>), and docs/groups.md
+	$(BIN)/python benchmarks/groups.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/groups_page.py
 
 bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against NumPyro, PyMC and Stan, and docs/speed.md
 	$(BIN)/python benchmarks/posterior.py $(ARGS)

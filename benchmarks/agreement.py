@@ -4,24 +4,24 @@
     python benchmarks/agreement.py --folder DATA                   # and fitzgerald_reversal, from that folder
     python benchmarks/agreement.py --only typical-20 hard-20       # some of them; the others' results stay
 
-Both get the same weak prior. Of every mean (mu) and every log spread of the population on the link scale: posterior
-mean and standard deviation under NUTS, under the marginal sampler, and for simulated studies, whose subjects have two
-parameters, by quadrature, each with its Monte Carlo error. Results go to benchmarks/results/agreement.json, study by
-study, and from there into docs/marginal.md (`benchmarks/agreement_page.py`).
+Both get the same prior: weak for simulated studies; the real one is the posterior of `groups.py`. Of every mean (mu)
+and every log spread of the population on the link scale: posterior mean and standard deviation under NUTS, under the
+marginal sampler, and for simulated studies, whose subjects have two parameters, by quadrature, each with its Monte
+Carlo error. Results go to benchmarks/results/agreement.json, study by study, and from there into docs/marginal.md
+(`benchmarks/agreement_page.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import warnings
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import arviz as az
+import groups
 import numpy as np
 import xarray as xr
 from posterior_studies import Study
@@ -34,21 +34,12 @@ from hierrl.models.model import Model
 RESULTS = Path(__file__).parent / "results" / "agreement.json"
 SIZES = (20, 50, 500)
 REAL = "fitzgerald_reversal"
-DRAWS = {"typical": 2500, "hard": 4000, REAL: 2000}
+DRAWS = {"typical": 2500, "hard": 4000}
 """Of each of four chains and method: as many as make Monte Carlo errors small beside .05."""
 MANY, COARSER = 200, {"n_grid": 241, "n_draws": 10_000}
 """Quadrature of more subjects than this has fewer points and draws."""
 TARGET_ACCEPT = 0.9
 """Of NUTS, which is the yardstick here: smaller steps than by default."""
-
-
-class Task(NamedTuple):
-    """A study that both methods fit."""
-
-    name: str
-    n_subjects: int
-    make: Callable[[], tuple[Model, xr.Dataset]]
-    draws: int
 
 
 def main() -> None:
@@ -58,81 +49,89 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help=f"where {REAL}.csv.gz lies; without it only simulated studies"
     )
+    parser.add_argument("--fits", type=Path, help="a folder for the fits of the real study, as in groups.py")
     parser.add_argument("--only", nargs="+", help="names of studies, such as typical-20")
     parser.add_argument("--draws", type=int, help="of each chain, in place of those of each study")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    for task in tasks(options.folder):
-        if options.only and task.name not in options.only:
-            continue
-        found = agreement(task, draws=options.draws or task.draws, seed=options.seed)
-        keep(options.results, task.name, found)
-        print(*said(task.name, found), sep="\n", flush=True)
+    wanted = [f"{name}-{n}" for name in DRAWS for n in SIZES] + ([REAL] if options.folder else [])
+    for name in options.only or wanted:
+        found = real(options) if name == REAL else simulated(name, options)
+        keep(options.results, name, found)
+        print(*said(name, found), sep="\n", flush=True)
 
 
-def tasks(folder: Path | None) -> list[Task]:
-    """Simulated studies, then the real one if its folder is known."""
-    made = [
-        Task(f"{name}-{n}", n, lambda name=name, n=n: _simulated(name, n), DRAWS[name])
-        for name in ("typical", "hard")
-        for n in SIZES
-    ]
-    if folder is None:
-        return made
-    path = folder / f"{REAL}.csv.gz"
-    if not path.exists():
-        raise SystemExit(f"There is no {path}. Give the folder with the real data: --folder DATA.")
-    return [*made, Task(REAL, 79, lambda: (hr.model("subvalue"), hr.behaviour(path)), DRAWS[REAL])]
-
-
-def _simulated(name: str, n_subjects: int) -> tuple[Model, xr.Dataset]:
-    study = Study.of(name, n_subjects)
-    return study.model, study.data
-
-
-def agreement(task: Task, *, draws: int, seed: int) -> dict[str, Any]:
-    """Fit by both methods and compare."""
-    model, data = task.make()
-    start, prior = hr.fit_convex(model, data, progress=False), hr.weak_prior(model, data)
-    fits, seconds = {}, {}
-    for method, options in (("nuts", {"target_accept": TARGET_ACCEPT}), ("marginal", {})):
-        began = perf_counter()
+def simulated(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Fit a simulated study by both methods, and without a sampler."""
+    kind, _, n = name.partition("-")
+    study, draws = Study.of(kind, int(n)), options.draws or DRAWS[kind]
+    start = hr.fit_convex(study.model, study.data, progress=False)
+    prior = hr.weak_prior(study.model, study.data)
+    fits = {}
+    for method, more in (("nuts", {"target_accept": TARGET_ACCEPT}), ("marginal", {})):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is kept
             fits[method] = hr.fit_posterior(
-                model, data, prior=prior, start=start, method=method,
-                draws=draws, random_seed=seed, progress=False, **options,
+                study.model, study.data, prior=prior, start=start, method=method,
+                draws=draws, random_seed=options.seed, progress=False, **more,
             )  # fmt: skip
-        seconds[method] = round(perf_counter() - began, 1)
+    near = np.stack(list(numbers_of(fits["marginal"]["population"].to_dataset()).values()))
+    exact = exactly(study.model, study.data, prior, near=near)
+    return recorded(fits) | {"seed": options.seed, "found": found_in(fits) | {"exact": exact}}
+
+
+def real(options: argparse.Namespace) -> dict[str, Any]:
+    """Likewise a real study, without quadrature: four parameters of each subject, twelve coefficients."""
+    analysis = next(one for one in groups.ANALYSES if one.name == REAL)
+    data = analysis.read(options.folder)
+    fits = {
+        method: groups.kept(
+            options.fits,
+            f"{REAL}_{method}",
+            partial(groups.fitted, method, data, formula=analysis.formula, random_seed=options.seed),
+        )
+        for method in ("nuts", "marginal")
+    }
+    return recorded(fits) | {"seed": options.seed, "found": found_in(fits)}
+
+
+def recorded(fits: dict[str, xr.DataTree]) -> dict[str, Any]:
+    """What is known of two fits besides their draws."""
     settings = {method: settings_of(fit) for method, fit in fits.items()}
-    numbers = {method: numbers_of(fit["population"].to_dataset()) for method, fit in fits.items()}
-    found = {method: [summary(draws) for draws in one.values()] for method, one in numbers.items()}
-    if len(prior.labels) == 2:
-        began = perf_counter()
-        found["exact"] = exactly(model, data, prior, near=np.stack(list(numbers["marginal"].values())))
-        seconds["exact"] = round(perf_counter() - began, 1)
+    nuts = settings["nuts"]
     return {
-        "subjects": task.n_subjects,
-        "trials": data.sizes["trial"],
-        "draws": draws,
-        "seed": seed,
+        "subjects": fits["nuts"]["posterior"].sizes["subject"],
+        "trials": fits["nuts"]["observed_data"].sizes["trial"],
+        "draws": nuts["draws"] * nuts["chains"],
         "version": hr.__version__,
-        "machine": platform.machine(),
-        "seconds": seconds,
+        "seconds": {method: round(sum(one["seconds"].values()), 1) for method, one in settings.items()},
         "diagnostics": {method: one["diagnostics"] for method, one in settings.items()},
         "rounds": settings["marginal"]["rounds"],
-        "numbers": [" of ".join(key) for key in numbers["nuts"]],
-        "found": found,
+        "numbers": [" of ".join(key) for key in numbers_of(fits["nuts"]["population"].to_dataset())],
+    }
+
+
+def found_in(fits: dict[str, xr.DataTree]) -> dict[str, list[dict[str, float]]]:
+    """Every number of the population under each method."""
+    return {
+        method: [summary(draws) for draws in numbers_of(fit["population"].to_dataset()).values()]
+        for method, fit in fits.items()
     }
 
 
 def numbers_of(population: xr.Dataset) -> dict[tuple[str, str], np.ndarray]:
-    """Draws (chain, draw) of every mean, then of every log spread."""
+    """Draws (chain, draw) of every mean or coefficient, then of every log spread."""
     labels = [str(label) for label in population["parameter"].values]
-    mu = population["mu"].isel(coefficient=0).transpose("parameter", "chain", "draw").values
+    names = ["mean" if str(name) == "Intercept" else str(name) for name in population["coefficient"].values]
+    mu = population["mu"].transpose("parameter", "coefficient", "chain", "draw").values
     log_sigma = np.log(population["sigma"].transpose("parameter", "chain", "draw").values)
-    means = {("mean", label): draws for label, draws in zip(labels, mu, strict=True)}
+    means = {
+        (name, label): mu[k, c]
+        for k, label in enumerate(labels)
+        for c, name in enumerate(names)
+        if np.isfinite(mu[k, c]).all()
+    }
     return means | {("log spread", label): draws for label, draws in zip(labels, log_sigma, strict=True)}
 
 

@@ -61,7 +61,7 @@ def agreement(results: dict[str, Found]) -> str:
     rows = [
         [
             title(name, found) if k == 0 else "",
-            number.replace("of ", "of `") + "`",
+            _marked(number),
             f"{reference['mean']:.2f} ± {reference['sd']:.2f}".replace("-", MINUS),
             *_cells(compared.get("nuts")),
             *_cells(compared["marginal"]),
@@ -79,6 +79,12 @@ def lines_of(found: Found) -> Iterator[tuple[str, dict[str, float], dict[str, di
     reference = methods.pop("exact", None) or methods.pop("nuts")
     for k, number in enumerate(found["numbers"]):
         yield number, reference[k], {name: against(reference[k], one[k]) for name, one in methods.items()}
+
+
+def _marked(number: str) -> str:
+    """With the parameter as code."""
+    what, _, parameter = number.rpartition(" of ")
+    return f"{what} of `{parameter}`"
 
 
 def _cells(by: dict[str, float] | None) -> list[str]:
@@ -120,7 +126,7 @@ def runs(results: dict[str, Found]) -> str:
         rows.append(
             [
                 title(name, found),
-                f"{4 * found['draws']:,}",
+                f"{found['draws']:,}",
                 *(f"{said[method]['max_rhat']:.3f}" for method in ("nuts", "marginal")),
                 *(
                     f"{min(said[method]['min_ess_bulk'], said[method]['min_ess_tail']):,.0f}"

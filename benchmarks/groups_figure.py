@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hierrl.plots.style import GREY, INK, PAGE, PALE, Canvas, canvas, dress, in_
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 DPI = 110
 """Sharp enough for a page, and small enough for a repository."""
-MARKS = {"nuts": ("o", INK, INK), "marginal": ("s", GREY, "white")}
+MARKS = {"marginal": ("o", INK, INK), "nuts": ("s", GREY, "white")}
 """Marker, colour and face of each sampler."""
 APART = 0.13
 """Half the distance between the marks of the two samplers, in rows."""
@@ -53,7 +53,7 @@ def plot_contrasts(contrasts: Mapping[str, list[dict[str, Any]]], rope: float = 
         panels = figure.subplots(1, len(labels), sharey=True)
         for panel, label in zip(panels, labels, strict=True):
             for k, (method, table) in enumerate(tables.items()):
-                _draw(panel, table[table["parameter"] == label], method, (2 * k - 1) * APART)
+                _draw(panel, table[table["parameter"] == label], method, (2 * k + 1 - len(tables)) * APART)
             panel.axvspan(-rope, rope, color=PALE, lw=0, zorder=0)
             panel.axvline(0, color=INK, lw=0.6, zorder=1)
             panel.set_title(title_of(label))
@@ -62,7 +62,7 @@ def plot_contrasts(contrasts: Mapping[str, list[dict[str, Any]]], rope: float = 
             dress(panel)
         panels[0].set_yticks(range(n_rows), [in_words(one) for one in first["contrast"].unique()])
         panels[0].set_ylim(n_rows - 0.5, -0.5)
-        figure.legend(handles=_handles(rope), loc="outside upper left", ncols=3)
+        figure.legend(handles=_handles(rope, tables), loc="outside upper left", ncols=3)
     return figure
 
 
@@ -81,9 +81,11 @@ def in_words(contrast: str) -> str:
     return contrast.replace(" - ", " \N{MINUS SIGN} ").lower()
 
 
-def _handles(rope: float) -> list[Any]:
+def _handles(rope: float, methods: Iterable[str]) -> list[Any]:
+    names = {"nuts": "NUTS", "marginal": "marginal sampler"}
     marks = [
-        Line2D([], [], marker=marker, color=colour, mfc=face, ms=4.6, lw=1.2, label=name)
-        for (marker, colour, face), name in zip(MARKS.values(), ("NUTS", "marginal sampler"), strict=True)
+        Line2D([], [], marker=marker, color=colour, mfc=face, ms=4.6, lw=1.2, label=names[method])
+        for method, (marker, colour, face) in MARKS.items()
+        if method in methods
     ]
     return [*marks, Patch(color=PALE, lw=0, label=f"practically none (\N{PLUS-MINUS SIGN}{rope:g})")]

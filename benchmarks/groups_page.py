@@ -19,7 +19,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "groups.md"
 CERTAIN = 0.9995
 """Probabilities above this are rounded to 1."""
 
-NAMES = {"nuts": "NUTS", "marginal": "marginal sampler", "signed": "marginal sampler, signed reward weight"}
+NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
+
+MINUS = "\N{MINUS SIGN}"
 
 Row = dict[str, Any]
 
@@ -34,10 +36,9 @@ def main() -> None:
     for name, found in json.loads(options.results.read_text()).items():
         parts = {
             "fit": fit_text(found),
-            "contrasts": contrasts(found["fits"]["nuts"]["contrasts"]),
-            "population": population(found["fits"]["nuts"]["population"]),
+            "contrasts": contrasts(found["fits"]["marginal"]["contrasts"]),
+            "population": population(found["fits"]["marginal"]["population"]),
             "sensitivity": sensitivity(found["sensitivity"]),
-            "signed": contrasts(found["fits"]["signed"]["contrasts"]),
         }
         for part, text in parts.items():
             page = between(page, f"{name} {part}", text)
@@ -111,8 +112,8 @@ def sensitivity(rows: list[Row]) -> str:
     lines = [
         [
             f"`{parameter}`, {'spread' if quantity == 'sigma' else of}",
-            *(f"{by[prior]['mean']:.2f} ± {by[prior]['sd']:.2f}" for prior in priors),
-            f"{by[priors[-2]]['shift']:+.2f}",
+            *(f"{by[prior]['mean']:.2f} ± {by[prior]['sd']:.2f}".replace("-", MINUS) for prior in priors),
+            f"{by[priors[-2]]['shift']:+.2f}".replace("-", MINUS),
             f"{by[priors[-2]]['sd_ratio']:.2f}",
         ]
         for (parameter, quantity, of), by in found.items()
