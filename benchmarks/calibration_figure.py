@@ -54,8 +54,10 @@ def _lines(axes: Axes, cells: pd.DataFrame, column: str, *, limits: bool) -> Non
         x = np.arange(len(PRIORS)) + APART * (k - (len(looks) - 1) / 2)
         colour = COLOURS[populations.index(population)]
         if limits:
-            axes.vlines(x, found[f"{column}_low"], found[f"{column}_high"], color=colour, lw=0.9)
-        label = f"{population}: {KINDS[kind]}"
-        axes.plot(x, found[column], color=colour, lw=0.7, ms=3.5, label=label, **LOOKS[kind])
+            low, high = (found[f"{column}_{end}"].clip(0, 1) for end in ("low", "high"))
+            axes.vlines(x, low, high, color=colour, lw=0.9)
+        label, last = f"{population}: {KINDS[kind]}", len(PRIORS) - 1  # the weak prior is not one of a series
+        axes.plot(x[:last], found[column][:last], color=colour, lw=0.7, ms=3.5, label=label, **LOOKS[kind])
+        axes.plot(x[last:], found[column][last:], color=colour, ms=3.5, **LOOKS[kind])
     axes.set_xticks(range(len(PRIORS)), PRIORS)
     dress(axes)

@@ -25,6 +25,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, IMAGES = DOCS / "calibration.md", DOCS / "images"
 DPI = 110
 NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
+SHARES = ("coverage_95", "coverage_80")
 MINUS = "\N{MINUS SIGN}"
 FOLDED = "<details><summary>{}</summary>\n\n{}\n\n</details>"
 
@@ -38,7 +39,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     results = json.loads(parser.parse_args().results.read_text())
     trees = {method: tree_of(found) for method, found in results["sbc"].items()}
-    page = between(PAGE.read_text(), "sbc", "\n\n".join(_calibration(m, tree) for m, tree in trees.items()))
+    parts = [*(_calibration(method, tree) for method, tree in trees.items()), _agreement(trees)]
+    page = between(PAGE.read_text(), "sbc", "\n\n".join(parts))
     page = between(page, "widths", _widths(results["widths"]))
     PAGE.write_text(page)
     for method, tree in trees.items():
@@ -86,6 +88,26 @@ def _calibration(method: str, tree: xr.DataTree) -> str:
         lines = table(["replication", "seed of the data", "seed of the fit", "what was wrong"], listed)
         parts.append(FOLDED.format("The replications that did not converge", lines))
     return "\n\n".join(parts)
+
+
+def _agreement(trees: dict[str, xr.DataTree]) -> str:
+    """How far the samplers agree on the studies that both have fitted."""
+    parts = {}
+    for group, what in (("population", "population and log-likelihood"), ("subjects", "subjects")):
+        one, other = xr.align(*(tree[group]["below"] for tree in trees.values()))
+        difference = (other - one).transpose("replication", ...)
+        each = difference.mean([dim for dim in difference.dims if dim != "replication"])
+        error = float(each.std(ddof=1)) / np.sqrt(each.size)
+        parts[what] = (
+            f"{float(each.mean()):+.4f} ± {1.96 * error:.4f} (sd {float(difference.std()):.3f}) for {what}"
+        )
+    text = "; ".join(parts.values()).replace("-0.", f"{MINUS}0.")
+    first, second = (NAMES[method] for method in trees)
+    return (
+        f"### The two against each other\n\nOn the {each.size} studies that both have fitted, the share of draws below "
+        f"the truth is, by the {second} minus by {first}: {text}. That is what chance "
+        "makes of two fits with about a thousand effective draws each."
+    )
 
 
 def _coverage(summary: xr.Dataset) -> str:
@@ -174,17 +196,18 @@ def pooled(cells: list[Found]) -> str:
         for kind in KINDS:
             some = [cell for cell in cells if cell["prior"] == prior and cell["kind"] == kind]
             mean = {
-                key: np.mean([cell[key] for cell in some])
-                for key in ("coverage_95", "coverage_80", "width_95")
+                key: float(np.mean([cell[key] for cell in some])) for key in (*SHARES, "more_95", "width_95")
             }
-            half = {key: _half(some, key) for key in ("coverage_95", "coverage_80")}
-            row += [f"{mean[key]:.3f} ± {half[key]:.3f}" for key in half]
-            row += [
-                f"{mean['width_95']:.2f}",
-                f"{np.sqrt(np.mean([cell['rmse'] ** 2 for cell in some])):.2f}",
-            ]
+            row += [f"{mean[key]:.3f} ± {_half(some, key):.3f}" for key in SHARES]
+            more = f"{mean['more_95']:+.3f} ± {_half(some, 'more_95'):.3f}".replace("-", MINUS)
+            error = np.sqrt(np.mean([cell["rmse"] ** 2 for cell in some]))
+            row += ["" if prior == "weak" else more, f"{mean['width_95']:.2f}", f"{error:.2f}"]
         rows.append(row)
-    names = [f"{what}, {kind}" for kind in ("μ", "σ") for what in ("95 %", "80 %", "width", "RMSE")]
+    names = [
+        f"{what}, {kind}"
+        for kind in ("μ", "σ")
+        for what in ("95 %", "80 %", f"95 % {MINUS} weak", "width", "RMSE")
+    ]
     return table(["prior", *names], rows)
 
 
