@@ -195,24 +195,21 @@ def growth(runs: dict[str, list[Run]]) -> str:
 
 
 def accuracy(runs: dict[str, list[Run]]) -> str:
-    """Divergences relative to those of the flat prior."""
+    """Divergences of one estimator relative to another."""
     heads = (
         "seed, subjects",
-        "flat prior",
-        "hierarchical",
+        "estimator / reference",
+        "mean KL",
+        "reference",
         "ratio of means",
         "ratio of medians",
-        "MLE, ratio of means",
     )
     rows = []
     for run in next(iter(runs.values())):
-        kl, ratio = run["mean"], run["ratio"]
-        cells = (
-            f"{kl['flat']:.5f}",
-            f"{kl['hierarchical']:.5f}",
-            *(interval(ratio["hierarchical"][x]) for x in ("mean", "median")),
-        )
-        rows.append((f"{run['seed']}, {run['subjects']:,}", *cells, interval(ratio["mle"]["mean"])))
+        for pair, ratio in run["ratio"].items():
+            kl = (f"{run['mean'][name]:.5f}" for name in pair.split(" / "))
+            numbers = (interval(ratio[what]) for what in ("mean", "median"))
+            rows.append((f"{run['seed']}, {run['subjects']:,}", pair, *kl, *numbers))
     return table(heads, rows)
 
 
