@@ -38,8 +38,8 @@ DRAWS = {"typical": 2500, "hard": 4000}
 """Of each of four chains and method: as many as make Monte Carlo errors small beside .05."""
 MANY, COARSER = 200, {"n_grid": 241, "n_draws": 10_000}
 """Quadrature of more subjects than this has fewer points and draws."""
-TARGET_ACCEPT = 0.9
-"""Of NUTS, which is the yardstick here: smaller steps than by default."""
+METHODS = {"nuts": {"target_accept": 0.9}, "marginal": {}}
+"""NUTS with smaller steps than by default, as it is a yardstick here."""
 
 
 def main() -> None:
@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("--fits", type=Path, help="a folder for the fits of the real study, as in groups.py")
     parser.add_argument("--only", nargs="+", help="names of studies, such as typical-20")
     parser.add_argument("--draws", type=int, help="of each chain, in place of those of each study")
+    parser.add_argument(
+        "--without-nuts", action="store_true", help="of simulated studies: quadrature is exact"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -69,7 +72,9 @@ def simulated(name: str, options: argparse.Namespace) -> dict[str, Any]:
     start = hr.fit_convex(study.model, study.data, progress=False)
     prior = hr.weak_prior(study.model, study.data)
     fits = {}
-    for method, more in (("nuts", {"target_accept": TARGET_ACCEPT}), ("marginal", {})):
+    for method, more in METHODS.items():
+        if method == "nuts" and options.without_nuts:
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is kept
             fits[method] = hr.fit_posterior(
@@ -99,16 +104,16 @@ def real(options: argparse.Namespace) -> dict[str, Any]:
 def recorded(fits: dict[str, xr.DataTree]) -> dict[str, Any]:
     """What is known of two fits besides their draws."""
     settings = {method: settings_of(fit) for method, fit in fits.items()}
-    nuts = settings["nuts"]
+    fit, one = fits["marginal"], settings["marginal"]
     return {
-        "subjects": fits["nuts"]["posterior"].sizes["subject"],
-        "trials": fits["nuts"]["observed_data"].sizes["trial"],
-        "draws": nuts["draws"] * nuts["chains"],
+        "subjects": fit["posterior"].sizes["subject"],
+        "trials": fit["observed_data"].sizes["trial"],
+        "draws": one["draws"] * one["chains"],
         "version": hr.__version__,
         "seconds": {method: round(sum(one["seconds"].values()), 1) for method, one in settings.items()},
         "diagnostics": {method: one["diagnostics"] for method, one in settings.items()},
         "rounds": settings["marginal"]["rounds"],
-        "numbers": [" of ".join(key) for key in numbers_of(fits["nuts"]["population"].to_dataset())],
+        "numbers": [" of ".join(key) for key in numbers_of(fit["population"].to_dataset())],
     }
 
 

@@ -123,19 +123,20 @@ def runs(results: dict[str, Found]) -> str:
     rows = []
     for name, found in results.items():
         said, last = found["diagnostics"], found["rounds"][-1]
+        both = [said.get(method) for method in ("nuts", "marginal")]
         rows.append(
             [
                 title(name, found),
                 f"{found['draws']:,}",
-                *(f"{said[method]['max_rhat']:.3f}" for method in ("nuts", "marginal")),
+                *("" if one is None else f"{one['max_rhat']:.3f}" for one in both),
                 *(
-                    f"{min(said[method]['min_ess_bulk'], said[method]['min_ess_tail']):,.0f}"
-                    for method in ("nuts", "marginal")
+                    "" if one is None else f"{min(one['min_ess_bulk'], one['min_ess_tail']):,.0f}"
+                    for one in both
                 ),
-                f"{said['nuts']['divergences']}",
+                "" if both[0] is None else f"{both[0]['divergences']}",
                 " + ".join(f"{one['points']:,}" for one in found["rounds"]),
                 f"{last['max_shift']:.3f}",
-                f"{last['max_k_hat']:.2f}",
+                f"{last['max_k_hat']:.2f}".replace("-", MINUS),
             ]
         )
     heads = (
