@@ -17,7 +17,7 @@ from paper_table import table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "groups.md"
 CERTAIN = 0.9995
-"""Probabilities above this are rounded to 1."""
+"""Probabilities from here on would be rounded to 1."""
 
 NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
 
@@ -133,9 +133,9 @@ def with_interval(row: Row | None, key: str = "mean") -> str:
 
 def probability(value: float) -> str:
     """Two or three digits; never 1 where it is only near 1."""
-    if value > CERTAIN:
+    if value >= CERTAIN:
         return "> .999"
-    return "< .001" if value < 1 - CERTAIN else f"{value:.3f}".lstrip("0")
+    return "< .001" if value <= 1 - CERTAIN else f"{value:.3f}".lstrip("0")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""Pages with code run: every block of Python, in order, prints what the page shows below it."""
+
+import contextlib
+import io
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.test_readme import as_number, pieces
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("population.md", "marginal.md")
+BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
+
+RELATIVE, ABSOLUTE = 0.2, 0.1
+"""How far numbers may be from those shown: the pages draw few, and a sampler's draws differ between machines."""
+
+
+def blocks(page: str) -> list[re.Match[str]]:
+    return list(BLOCK.finditer((DOCS / page).read_text()))
+
+
+def assert_alike(shown: str, printed: str) -> None:
+    expected, found = pieces(shown), pieces(printed)
+    assert len(expected) == len(found), printed
+    for one, other in zip(expected, found, strict=True):
+        number = as_number(one)
+        if number is None:
+            assert one == other, printed
+        else:
+            assert as_number(other) == pytest.approx(number, rel=RELATIVE, abs=ABSOLUTE, nan_ok=True), printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_code_of_a_page_runs_and_prints_what_is_shown(page):
+    namespace: dict[str, object] = {}
+    for block in blocks(page):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            # Runs are short: what matters is that they run and what they give.
+            warnings.simplefilter("ignore")
+            exec(compile(block["code"], page, "exec"), namespace)
+        if block["output"] is not None:
+            assert_alike(block["output"], printed.getvalue())
+        else:
+            assert not printed.getvalue(), f"{page} does not show what this prints:\n{printed.getvalue()}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_of_a_page_can_be_read(page):
+    assert blocks(page)
+    for block in blocks(page):
+        compile(block["code"], page, "exec")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "groups.md"])
+def test_links_and_pictures_of_a_page_exist(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text())
+    assert targets
+    for target in targets:
+        assert (DOCS / target).exists(), target
