@@ -12,7 +12,7 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 SAID = {
     "drug_placebo": ["The chains converged.", "verum - placebo", "b - a"],
     "group_comparison": ["The chains converged.", "patient - control", "p_rope", "weak"],
-    "pymc_model": ["eta --> ", "the true slope is 2", "nothing compiled"],
+    "pymc_model": ["eta --> ", "the true slope is 2", "nothing compiled", "mu of alpha 0."],
 }
 """What each script prints if all went well."""
 
