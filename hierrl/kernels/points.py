@@ -34,6 +34,7 @@ from hierrl.kernels.exponential import exp_negative
 from hierrl.kernels.informed import solve_lower
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
+from hierrl.kernels.ownership import keep, uncounted
 
 # Sums over points may be reordered, and weights are finite or of no use at all.
 OVER_POINTS = {**INNER, "fastmath": {"reassoc", "contract", "nsz", "nnan"}}
@@ -231,16 +232,30 @@ def log_marginal_pass(eta, log_ratio, mean, root, group, floor, dense, mean_bar,
     subject; floor (S, P) of the standard deviations. The gradient is written to mean_bar (S, P) and root_bar
     (G, P, P).
     """
-    n_subjects, n, n_points = eta.shape
-    z, weight = np.empty((n, n_points), eta.dtype), np.empty(n_points, eta.dtype)
-    factor = np.empty(n_points, eta.dtype)
-    used, kappa = np.empty((n, n)), np.empty(n)
-    first, second, row = np.empty(n), np.empty((n, n)), np.empty(n)
+    n, n_points = eta.shape[1:]
+    z, over_points = np.empty((n, n_points), eta.dtype), np.empty((2, n_points), eta.dtype)
+    square, row = np.empty((2, n, n)), np.empty((3, n))
     for g in range(root.shape[0]):
         for a in range(n):
-            fill(root_bar[g, a], 0.0)
+            for b in range(n):
+                root_bar[g, a, b] = 0.0
+    points = (uncounted(eta), uncounted(log_ratio))
+    populations = (uncounted(mean), uncounted(root), uncounted(group), uncounted(floor))
+    work = (uncounted(z), uncounted(over_points), uncounted(square), uncounted(row))
+    value = _sum_over_subjects(*points, *populations, dense, *work, uncounted(mean_bar), uncounted(root_bar))
+    keep(z, over_points, square, row)
+    return value
+
+
+@njit(**INNER)
+def _sum_over_subjects(
+    eta, log_ratio, mean, root, group, floor, dense, z, over_points, square, row, mean_bar, root_bar
+):
+    """The loop of `log_marginal_pass`."""
+    weight, factor = over_points[0], over_points[1]
+    used, second, kappa, first, solved = square[0], square[1], row[0], row[1], row[2]
     value = 0.0
-    for s in range(n_subjects):
+    for s in range(eta.shape[0]):
         own, own_bar = root[group[s]], root_bar[group[s]]
         any_raised = raised(own, floor[s], dense, used, kappa)
         log_marginal, total = weigh(eta, log_ratio, s, mean[s], used, dense, z, weight)
@@ -249,7 +264,7 @@ def log_marginal_pass(eta, log_ratio, mean, root, group, floor, dense, mean_bar,
             value += continued(z, weight, total, kappa, first, second)
             _reweighted(z, kappa, second, factor, weight)
         if dense:
-            _dense_slopes(z, weight, total, own, first, second, row, mean_bar[s], own_bar)
+            _dense_slopes(z, weight, total, own, first, second, solved, mean_bar[s], own_bar)
         else:
             _diagonal_slopes(z, weight, total, own, used, kappa, first, second, mean_bar[s], own_bar)
     return value

@@ -24,16 +24,9 @@ from hierrl.prior.weak import weak_prior
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FLATTEST = 0.7
-"""A standard error above this share of the weak prior's scale (which it includes): the data say less than
-that."""
-
 KNOWN_FROM_BELOW = 3.0
 """Nats that a quarter of the spread must lose. If it loses less, the likelihood has no optimum to speak of: it only
 bounds the spread from above, and a wide prior in place of the weak one would let it go to zero."""
-
-WIDEST = 2.0
-"""No empirical prior is wider than this many weak ones."""
 
 FEWEST_SUBJECTS = 3
 
@@ -70,14 +63,13 @@ def empirical_prior(
     number is a normal distribution around the optimum with `widen` standard errors. The same data are thus
     used twice: where the posterior is nearly normal its standard deviations shrink by :math:`w / \sqrt{1 + w^2}`,
     .98 for `widen` = 5. What each width costs in coverage is counted in the documentation ("Calibration"): about
-    a point of 95 % intervals for 5; more with ten nearly uninformative subjects, whatever the width.
+    a point of 95 % intervals for 5.
 
     A weak prior stays in place (and a note says why) for slopes and contrasts of a formula, always, and for
-    numbers about which the data say too little: a standard error above 0.7 of the weak prior's scale, a spread
-    that the data bound from above only (a quarter of it loses fewer than 3 nats), or fewer than three
-    subjects. No scale is more than twice the weak prior's. Without an intercept (``"0 +
-    group"``) all groups get the same centre, and scales that leave their differences a weak prior; so do the
-    spreads of groups that have their own (`spread_by`).
+    numbers about which the data say too little: `widen` standard errors are more than the weak prior's scale, the
+    data bound a spread from above only (a quarter of it loses fewer than 3 nats), or there are fewer than three
+    subjects. Without an intercept (``"0 + group"``) all groups get the same centre, and scales that leave their
+    differences a weak prior; so do the spreads of groups that have their own (`spread_by`).
 
     Parameters
     ----------
@@ -203,14 +195,15 @@ def _terms(
         if term.parameter in slopes or (term.role != LOG_SIGMA and not term.is_level):
             terms.append(replace(term, note="slopes and contrasts are never centred at the data"))
             continue
-        new = _centred(term, estimate.phi[k], error[k], widen)
         # Spreads stand last in phi.
         lost = estimate.lost_without_spread[k - layout.loc.size] if term.role == LOG_SIGMA else np.inf
-        if new.source == "empirical" and lost < KNOWN_FROM_BELOW:
+        if lost < KNOWN_FROM_BELOW:
             spread = np.exp(estimate.phi[k])
             change = f"gains {-lost:.1f}" if lost < 0 else f"loses {lost:.1f}"
             note = f"the data bound it from above only (a quarter of {spread:.2f} {change} nats)"
             new = replace(term, note=note)
+        else:
+            new = _centred(term, estimate.phi[k], error[k], widen)
         if new.source == "weak":
             what = "spread" if term.role == LOG_SIGMA else term.coefficient
             notes.append(f"Weak prior for {term.parameter} ({what}): {new.note}.")
@@ -233,12 +226,12 @@ def _places(weak: Prior, layout: Layout) -> list[int]:
 
 
 def _centred(weak: PriorTerm, centre: float, error: float, widen: float) -> PriorTerm:
-    if not (np.isfinite(centre) and error <= FLATTEST * weak.scale):
-        note = f"the data say too little (estimate {centre:.2f}, standard error {error:.2f})"
+    """Never flatter than the weak prior: around an estimate so uncertain, intervals would be too wide and wrong."""
+    scale = widen * error
+    if not (np.isfinite(centre) and scale <= weak.scale):
+        note = f"the data say too little (estimate {centre:.2f}, {widen:g} standard errors are {scale:.2f})"
         return replace(weak, note=note)
-    scale = min(widen * error, WIDEST * weak.scale)
-    note = "" if scale == widen * error else f"scale capped at {WIDEST:g} weak ones"
-    return replace(weak, loc=float(centre), scale=float(scale), source="empirical", note=note)
+    return replace(weak, loc=float(centre), scale=float(scale), source="empirical", note="")
 
 
 def _with_common_level(terms: list[PriorTerm], weak: Prior, layout: Layout) -> list[PriorTerm]:
