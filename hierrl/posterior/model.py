@@ -158,7 +158,8 @@ def write_model(layout: Layout) -> pm.Model:
 def trial_data(problem: Problem | SessionProblem) -> dict[str, npt.NDArray[Any]]:
     """Values of the data variables ``trials_*`` and ``lanes_*`` of a `pymc_model`, for `pymc.set_data`.
 
-    They are the same trials twice: in order, for draws, and side by side, for the likelihood.
+    They are the same trials twice: in order, for draws, and side by side, for the likelihood. (What nutpie compiled
+    takes only the latter: those named in its ``shared_var_keys``.)
     """
     # PyMC turns signed integers of new data into another type, but not unsigned ones.
     trials = problem.trials._replace(kind=problem.trials.kind.view(np.uint8))
