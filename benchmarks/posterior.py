@@ -18,7 +18,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +167,18 @@ def machine() -> Record:
         "processor": processor(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES if is_installed(name)},
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def is_installed(name: str) -> bool:
+    """Peers are an extra."""
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def processor() -> str:

@@ -111,7 +111,7 @@ def tiny():
 
 def test_the_population_posterior_is_that_of_quadrature(tiny):
     prior = hr.weak_prior(ONE, tiny)
-    fit = fit_posterior(ONE, tiny, prior=prior, draws=2000, random_seed=5, **FAST)
+    fit = fit_posterior(ONE, tiny, prior=prior, draws=2000, random_seed=5, target_accept=0.9, **FAST)
     draws = {
         "mu": fit["population"]["mu"].sel(parameter="beta", coefficient="Intercept").values,
         "log_sigma": np.log(fit["population"]["sigma"].sel(parameter="beta").values),
