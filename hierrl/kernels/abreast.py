@@ -43,7 +43,6 @@ from hierrl.kernels.lane_steps import (
     score,
     score_two,
     start_logit,
-    sum_product,
     sum_residuals,
     take_logarithms,
 )
@@ -171,7 +170,7 @@ def _block(tables, lanes, rows, w, places, memory, plain):
                 sum_residuals(w, arms + i * ARM, n)
             for r in range(n_regressors):
                 to = columns + (r * m + i) * COLUMN + AGAINST_REGRESSOR
-                sum_product(w, residual, regressor, (r * m + i) * stride + here, to, n)
+                add_product(w, residual, regressor, (r * m + i) * stride + here, to, n)
             for c in range(n_channels):
                 path, at = c * m + i, (c * m + i) * PATH
                 place, toward = path * stride + here, 1.0 - accumulate[c]
@@ -194,8 +193,11 @@ def all_pass(tables, lanes, theta, loglik, gradient):
     """Log-likelihood (S,) of the subjects of `lanes` (with int8 and int16) at theta (S, P), and gradient (S, P)."""
     n_channels, m, _ = tables.value.shape
     w = np.empty(n_channels * m * PATH + m * ARM + tables.regressor_value.size * m * COLUMN + SUBJECT)
-    memory = np.zeros((max(1, n_channels * m), 1 + MAX_SLOTS, tables.n_contexts[0], LANES))
-    plain = np.zeros(max(1, n_channels), np.bool_)
+    n_contexts = tables.n_contexts[0]
+    # A single context is what w holds.
+    n_remembered = n_channels * m if n_contexts > 1 else 0
+    memory = np.zeros((n_remembered, 1 + MAX_SLOTS, n_contexts, LANES))
+    plain = np.zeros(n_channels, np.bool_)
     for c in range(n_channels):
         own_decay = tables.unchosen[c] == UNCHOSEN_OWN_DECAY
         plain[c] = tables.split[c] == 0 and tables.n_slots[c] < 2 and not own_decay

@@ -30,9 +30,9 @@ LOGIT, BIAS, AGAINST_ONE = (k * LANES for k in range(3))
 ARM = 3 * LANES
 
 # Numbers of a subject: log-likelihood, product of what is still to be logged, lapse, sum of slopes in the lapse, and
-# what a trial needs: largest logit, sum of exponentials, logit of the choice, number of arms shown; and 0.
-TOTAL, PRODUCT, LAPSE, AGAINST_LAPSE, TOP, SUM, CHOSEN, COUNT, ZERO = (k * LANES for k in range(9))
-SUBJECT = 9 * LANES
+# what a trial needs: largest logit, sum of exponentials, logit of the choice, number of arms shown.
+TOTAL, PRODUCT, LAPSE, AGAINST_LAPSE, TOP, SUM, CHOSEN, COUNT = (k * LANES for k in range(8))
+SUBJECT = 8 * LANES
 
 # Numbers of a regressor by arm: its weight (the same for all arms), the sum of residual times regressor.
 REGRESSOR, AGAINST_REGRESSOR = (k * LANES for k in range(2))
@@ -41,6 +41,7 @@ COLUMN = 2 * LANES
 
 @njit(**WITHIN)
 def one_if(slot, k):
+    """1 if the slot is k, 0 otherwise: slots are whole numbers, lanes hold floats."""
     return 1.0 if slot == k else 0.0
 
 
@@ -62,6 +63,7 @@ def begin(w, at, reset, here, n, n_slots, slot_of_start):
 
 @njit(**INNER)
 def start_logit(w, arm, n):
+    """A logit without channels is the bias."""
     for b in range(0, n, WIDTH):
         write(w, arm + LOGIT + b, read(w, arm + BIAS + b))
 
@@ -74,9 +76,10 @@ def add_path(w, at, from_, to, n):
 
 
 @njit(**INNER)
-def add_product(w, weight, regressor, here, to, n):
+def add_product(w, factor, regressor, here, to, n):
+    """Numbers at `factor` times the regressor, added to the numbers at `to`."""
     for b in range(0, n, WIDTH):
-        _add(w, to + b, read(w, weight + b) * read(regressor, here + b))
+        _add(w, to + b, read(w, factor + b) * read(regressor, here + b))
 
 
 @njit(**INNER)
@@ -101,10 +104,10 @@ def score_two(w, arm, subject, choice, here, n):
 @njit(**INNER)
 def _start_trial(w, subject, n):
     for b in range(0, n, WIDTH):
-        write(w, subject + TOP + b, read(w, subject + ZERO + b) - np.inf)
-        write(w, subject + SUM + b, read(w, subject + ZERO + b))
-        write(w, subject + CHOSEN + b, read(w, subject + ZERO + b))
-        write(w, subject + COUNT + b, read(w, subject + ZERO + b))
+        write(w, subject + TOP + b, -np.inf)
+        write(w, subject + SUM + b, 0.0)
+        write(w, subject + CHOSEN + b, 0.0)
+        write(w, subject + COUNT + b, 0.0)
 
 
 @njit(**INNER)
@@ -186,14 +189,9 @@ def score(w, arms, subject, m, choice, available, here, stride, n, any_lapse):
 
 @njit(**INNER)
 def sum_residuals(w, arm, n):
+    """The sum that the bias's gradient is."""
     for b in range(0, n, WIDTH):
         _add(w, arm + AGAINST_ONE + b, read(w, arm + LOGIT + b))
-
-
-@njit(**INNER)
-def sum_product(w, residual, regressor, here, to, n):
-    for b in range(0, n, WIDTH):
-        _add(w, to + b, read(w, residual + b) * read(regressor, here + b))
 
 
 @njit(**INNER)
@@ -237,6 +235,7 @@ def learn_by_case(w, at, residuals, kind, target, here, n, toward, slot, n_slots
 
 @njit(**INNER)
 def take_logarithms(w, subject):
+    """Products of probabilities' denominators into the log-likelihood, before they overflow."""
     for b in range(LANES):
         w[subject + TOTAL + b] -= np.log(w[subject + PRODUCT + b])
         w[subject + PRODUCT + b] = 1.0

@@ -17,21 +17,11 @@ import numpy as np
 from numba import carray, types
 
 from hierrl.kernels.correlation import correlation_root, correlation_root_pullback
-from hierrl.kernels.informed import population_mean_pullback
+from hierrl.kernels.informed import population_mean, population_mean_pullback
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.points import log_marginal_pass
 from hierrl.kernels.symbols import FLOATS, INTS, symbol
-
-
-@njit(**INNER)
-def _means(phi, design, owner, centre, mean):
-    """Population means (S, P), measured from `centre` as the points are."""
-    for s in range(mean.shape[0]):
-        for a in range(mean.shape[1]):
-            mean[s, a] = -centre[s, a]
-        for t in range(owner.size):
-            mean[s, owner[t]] += design[s, t] * phi[t]
 
 
 @njit(**INNER)
@@ -86,9 +76,11 @@ def group_pass(phi, shapes, design, owner, group, floor, centre, eta, log_ratio,
     for j in range(k):
         partial[j] = np.tanh(0.5 * phi[phi.size - k + j])
     correlation = correlation_root(partial) if k > 0 else _identity(n)
-    mean, root = np.empty((n_subjects, n)), np.empty((log_sigma.shape[1], n, n))
+    mean, root = population_mean(phi[:t], design, owner), np.empty((log_sigma.shape[1], n, n))
     mean_bar, root_bar = np.empty(mean.shape), np.empty(root.shape)
-    _means(phi, design, owner, centre, mean)
+    for s in range(n_subjects):
+        for a in range(n):
+            mean[s, a] -= centre[s, a]
     _roots(log_sigma, correlation, root)
     value = log_marginal_pass(eta, log_ratio, mean, root, group, floor, k > 0, mean_bar, root_bar)
     value += _partial_prior(shapes, partial, slope[phi.size - k :])
