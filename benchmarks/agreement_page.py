@@ -5,43 +5,32 @@ python benchmarks/agreement_page.py
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from agreement import RESULTS, against
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from paper_page import between
+from pages import DOCS, MINUS, NAMES, between, read_results
 from paper_table import table
 
 from hierrl.plots.style import COLOURS, GREY, INK, PALE, Canvas, canvas, dress, in_style
 from hierrl.plots.style import PAGE as PAGE_WIDTH
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, FIGURE = DOCS / "marginal.md", DOCS / "images" / "agreement.png"
 DPI = 110
 ALLOWED = 0.05
 """What the audit allows, of shifts and of ratios."""
 SURE, BY_CHANCE = 2.0, 0.0455
 """Monte Carlo standard errors on both sides of a mark, and how often chance goes beyond."""
-NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
 MARKS = {"nuts": (GREY, "o", -0.17), "marginal": (COLOURS[0], "s", 0.17)}
 """Colour, marker and place of each sampler."""
-MINUS = "\N{MINUS SIGN}"
 
 Found = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    results = in_order(json.loads(options.results.read_text()))
+    results = in_order(read_results(__doc__, RESULTS))
     page = between(PAGE.read_text(), "agreement", agreement(results))
     page = between(page, "runs", runs(results))
     PAGE.write_text(page)

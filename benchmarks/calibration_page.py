@@ -5,39 +5,29 @@ python benchmarks/calibration_page.py
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from calibration import RESULTS
 from calibration_figure import draw
-from paper_page import between
+from pages import DOCS, MINUS, NAMES, between, read_results
 from paper_table import table
 from widths_table import KINDS, PRIORS
 
 import hierrl as hr
 from hierrl.calibration.calibrate import summary_of
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, IMAGES = DOCS / "calibration.md", DOCS / "images"
 DPI = 110
-NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
 SHARES = ("coverage_95", "coverage_80")
-MINUS = "\N{MINUS SIGN}"
 FOLDED = "<details><summary>{}</summary>\n\n{}\n\n</details>"
 
 Found = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    results = json.loads(parser.parse_args().results.read_text())
+    results = read_results(__doc__, RESULTS)
     trees = {method: tree_of(found) for method, found in results["sbc"].items()}
     parts = [*(_calibration(method, tree) for method, tree in trees.items()), _agreement(trees)]
     page = between(PAGE.read_text(), "sbc", "\n\n".join(parts))

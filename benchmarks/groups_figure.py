@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,12 +10,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from pages import DOCS, NAMES
 
 import hierrl as hr
 from hierrl.plots.axes import title_of
 from hierrl.plots.style import GREY, INK, PAGE, PALE, Canvas, canvas, dress, in_style
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+FOLDER = DOCS / "images"
 DPI = 110
 """Sharp enough for a page, and small enough for a repository."""
 MARKS = {"marginal": ("o", INK, INK), "nuts": ("s", GREY, "white")}
@@ -82,9 +82,8 @@ def in_words(contrast: str) -> str:
 
 
 def _handles(rope: float, methods: Iterable[str]) -> list[Any]:
-    names = {"nuts": "NUTS", "marginal": "marginal sampler"}
     marks = [
-        Line2D([], [], marker=marker, color=colour, mfc=face, ms=4.6, lw=1.2, label=names[method])
+        Line2D([], [], marker=marker, color=colour, mfc=face, ms=4.6, lw=1.2, label=NAMES[method])
         for method, (marker, colour, face) in MARKS.items()
         if method in methods
     ]

@@ -5,35 +5,24 @@ python benchmarks/groups_page.py
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 from groups import RESULTS
 from groups_figure import in_words
-from paper_page import between
+from pages import DOCS, MINUS, NAMES, between, read_results
 from paper_table import table
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "groups.md"
+PAGE = DOCS / "groups.md"
 CERTAIN = 0.9995
 """Probabilities from here on would be rounded to 1."""
 
-NAMES = {"nuts": "NUTS", "marginal": "marginal sampler"}
-
-MINUS = "\N{MINUS SIGN}"
 
 Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
     page = PAGE.read_text()
-    for name, found in json.loads(options.results.read_text()).items():
+    for name, found in read_results(__doc__, RESULTS).items():
         parts = {
             "fit": fit_text(found),
             "contrasts": contrasts(found["fits"]["marginal"]["contrasts"]),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from pages import DOCS
 from quadrature import N_GRID, on_grid
 
 import hierrl as hr
@@ -17,7 +16,7 @@ from hierrl.plots.style import COLOURS, GREY, INK, PAGE, canvas, dress, in_style
 
 FloatArray = npt.NDArray[np.float64]
 
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "marginal.png"
+PICTURE = DOCS / "images" / "marginal.png"
 DPI = 110
 N_SHOWN, FEW, MANY, SETS = 256, 64, 1024, 8
 MEAN, SD = np.array([-0.5, 1.2]), np.array([0.8, 0.4])

@@ -5,17 +5,16 @@ python benchmarks/posterior_page.py
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from paper_page import between
+from pages import DOCS, between, options_of
 from posterior import RESULTS
 from posterior_claims import claims
 from posterior_tables import STUDIES, accuracy, comparison, defaults, finish, gradient, growth, settings_text
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "speed.md"
+PAGE = DOCS / "speed.md"
 TABLES = {
     "defaults": defaults,
     "gradient": gradient,
@@ -26,10 +25,7 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser = options_of(__doc__, RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     page = options.page.read_text()

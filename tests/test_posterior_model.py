@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytest
 from arviz_base import from_dict
 from scipy.stats import norm
@@ -12,7 +11,7 @@ from scipy.stats import norm
 import hierrl as hr
 from hierrl.kernels.problem import prepare
 from hierrl.posterior import pymc_model, trial_data
-from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
+from hierrl.posterior.coordinates import Point, parameters_of
 from hierrl.posterior.layout import FREE, lay_out
 from hierrl.posterior.model import write_model
 from hierrl.posterior.natural import natural_mean
@@ -20,11 +19,8 @@ from hierrl.posterior.population import Population
 from hierrl.posterior.samplers import OVERDISPERSION, start_of_chain
 from hierrl.prior import weak_prior
 from tests.builders import random_behaviour
+from tests.densities import PARAMETRIZATIONS, SLOWLY, assert_gradient_agrees, at
 
-SLOWLY = pytensor.compile.mode.Mode(linker="py", optimizer="fast_compile")
-"""Runs ``perform`` of our Ops and compiles nothing."""
-
-PARAMETRIZATIONS = ("informed", "noncentered", "centered")
 FORMULA = {"alpha": "1 + group", "beta_choice": "1 + age"}
 
 
@@ -43,13 +39,6 @@ def layouts(data):
 @pytest.fixture(scope="module")
 def pm_models(layouts):
     return {name: write_model(layout) for name, layout in layouts.items()}
-
-
-def at(pm_model, layout, values):
-    """A point of a model's value variables for values of its free variables."""
-    z = coordinates_of(layout, values.reshaped(0, (1,))).reshaped(1, ())
-    names = [pm_model.rvs_to_values[pm_model[name]].name for name in FREE]
-    return dict(zip(names, z, strict=False))
 
 
 def test_all_parametrizations_have_the_density_of_the_model_at_random_points(layouts, pm_models):
@@ -92,12 +81,7 @@ def test_the_change_of_variables_is_in_the_density(layouts, pm_models, name):
 def test_gradient_of_the_density_agrees_with_differences(layouts, pm_models, name):
     pm_model = pm_models[name]
     point = at(pm_model, layouts[name], start_of_chain(layouts[name], 7))
-    logp, slope = pm_model.compile_logp(mode=SLOWLY), pm_model.compile_dlogp(mode=SLOWLY)(point)
-    rng = np.random.default_rng(0)
-    direction = {key: rng.normal(size=value.shape) for key, value in point.items()}
-    ends = [logp({k: v + h * direction[k] for k, v in point.items()}) for h in (1e-6, -1e-6)]
-    along = np.concatenate([np.ravel(value) for value in direction.values()])
-    assert slope @ along == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-4)
+    assert_gradient_agrees(pm_model, point, rel=1e-5, absolute=1e-4)
 
 
 def test_deterministics_are_those_of_the_layout_in_raw_units(layouts, pm_models):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytest
 from scipy.stats import beta, multivariate_normal, norm
 
@@ -15,10 +14,8 @@ from hierrl.posterior.natural import natural_mean
 from hierrl.posterior.population import correlations
 from hierrl.posterior.samplers import start_of_chain
 from tests.builders import random_behaviour
+from tests.densities import PARAMETRIZATIONS, SLOWLY, assert_gradient_agrees, at
 
-SLOWLY = pytensor.compile.mode.Mode(linker="py", optimizer="fast_compile")
-
-PARAMETRIZATIONS = ("informed", "noncentered", "centered")
 STRUCTURES = {
     "groups": {"spread_by": "group"},
     "correlated": {"correlated": True},
@@ -41,12 +38,6 @@ def layout_of(data, structure, parametrization="informed"):
         parametrization=parametrization,
         **STRUCTURES[structure],
     )
-
-
-def at(pm_model, layout, values):
-    z = coordinates_of(layout, values.reshaped(0, (1,))).reshaped(1, ())
-    names = [pm_model.rvs_to_values[pm_model[name]].name for name in layout.free]
-    return dict(zip(names, z, strict=False))
 
 
 def log_density(layout, values):
@@ -103,13 +94,7 @@ def log_jacobian(layout, values):
 def test_the_gradient_agrees_with_differences(data, structure, parametrization):
     layout = layout_of(data, structure, parametrization)
     pm_model = write_model(layout)
-    point = at(pm_model, layout, start_of_chain(layout, 3))
-    logp, slope = pm_model.compile_logp(mode=SLOWLY), pm_model.compile_dlogp(mode=SLOWLY)(point)
-    rng = np.random.default_rng(0)
-    direction = {key: rng.normal(size=np.shape(value)) for key, value in point.items()}
-    ends = [logp({k: v + h * direction[k] for k, v in point.items()}) for h in (1e-6, -1e-6)]
-    along = np.concatenate([np.ravel(direction[v.name]) for v in pm_model.continuous_value_vars])
-    assert slope @ along == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-3)
+    assert_gradient_agrees(pm_model, at(pm_model, layout, start_of_chain(layout, 3)))
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytest
 import xarray as xr
 from scipy.stats import multivariate_normal, norm
@@ -13,7 +12,6 @@ import hierrl as hr
 from hierrl.fits import data_of, in_sessions, problem_of, theta_of
 from hierrl.formulas import design_matrices
 from hierrl.kernels.correlation import lkj_shapes
-from hierrl.posterior.coordinates import coordinates_of
 from hierrl.posterior.layout import lay_out
 from hierrl.posterior.model import write_model
 from hierrl.posterior.natural import natural_mean
@@ -21,9 +19,8 @@ from hierrl.posterior.population import correlations
 from hierrl.posterior.samplers import start_of_chain
 from hierrl.simulate import truth_of
 from tests.builders import random_behaviour
+from tests.densities import PARAMETRIZATIONS, SLOWLY, assert_gradient_agrees, at
 
-SLOWLY = pytensor.compile.mode.Mode(linker="py", optimizer="fast_compile")
-PARAMETRIZATIONS = ("informed", "noncentered", "centered")
 MODEL = hr.model("forgetting_q", bias=True)
 FORMULA = {"alpha": "1 + group * drug", "beta": "1 + drug", "bias": "1 + drug"}
 
@@ -44,12 +41,6 @@ def data():
 def layout_of(data, parametrization="informed", **options):
     prior = {"alpha": {"Intercept": {"loc": -0.5, "scale": 1.0}}}
     return lay_out(MODEL, data, prior=prior, formula=FORMULA, parametrization=parametrization, **options)
-
-
-def at(pm_model, layout, values):
-    z = coordinates_of(layout, values.reshaped(0, (1,))).reshaped(1, ())
-    names = [pm_model.rvs_to_values[pm_model[name]].name for name in layout.free]
-    return dict(zip(names, z, strict=False))
 
 
 def log_density(layout, data, values):
@@ -100,13 +91,7 @@ def test_the_density_scores_each_session_with_its_own_parameters(data, parametri
 def test_the_gradient_agrees_with_differences(data, parametrization):
     layout = layout_of(data, parametrization)
     pm_model = write_model(layout)
-    point = at(pm_model, layout, start_of_chain(layout, 3))
-    logp, slope = pm_model.compile_logp(mode=SLOWLY), pm_model.compile_dlogp(mode=SLOWLY)(point)
-    rng = np.random.default_rng(0)
-    direction = {key: rng.normal(size=np.shape(value)) for key, value in point.items()}
-    ends = [logp({k: v + h * direction[k] for k, v in point.items()}) for h in (1e-6, -1e-6)]
-    along = np.concatenate([np.ravel(direction[v.name]) for v in pm_model.continuous_value_vars])
-    assert slope @ along == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-3)
+    assert_gradient_agrees(pm_model, at(pm_model, layout, start_of_chain(layout, 3)))
 
 
 def test_variables_and_dims_name_the_slopes(data):
