@@ -13,7 +13,8 @@ import xarray as xr
 from hierrl.data import check_behaviour
 from hierrl.fits import check_fit, data_of, in_sessions, model_of, problem_of
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.trials import column_of
+from hierrl.kernels.rule import LEARN, LEARN_OTHER
+from hierrl.kernels.tables import EXPONENT
 from hierrl.models.channels import Channel
 from hierrl.models.values import Values, gather
 
@@ -256,22 +257,27 @@ def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray
     path, probability, _ = problem.by_trial(told.theta[chain, draw])
     used = _channels(problem)
     channels = [problem.model.channels[c] for c in used]
-    scale = np.array([problem.reward_scale if channel.is_outcome else 1.0 for channel in channels])
+    scale = np.array([float(problem.reward_scale**channel.unit) for channel in channels])
     value = path[used].transpose(0, 2, 1) * scale[:, None, None]
-    choice = data["choice"].values
-    chosen = np.maximum(choice, 0)[None, :, None]
-    outcome = np.array([_outcome(channel, data) for channel in channels]).reshape(len(used), choice.size)
-    error = np.where(choice >= 0, outcome - np.take_along_axis(value, chosen, axis=2)[:, :, 0], np.nan)
+    chosen = np.maximum(data["choice"].values, 0)
+    outcome = np.array([_outcome(problem, c, chosen, told.theta[chain, draw]) for c in used])
+    outcome = outcome.reshape(len(used), chosen.size) * scale[:, None]
+    error = outcome - np.take_along_axis(value, chosen[None, :, None], axis=2)[:, :, 0]
     return probability.T, value, error
 
 
-def _outcome(channel: Channel, data: xr.Dataset) -> FloatArray:
-    """(n,) what the chosen arm learned from, NaN where it did not or has no prediction error."""
-    if channel.signal == "forgone" or channel.update == "accumulate":
-        return np.full(data.sizes["trial"], np.nan)
-    return column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(
-        np.float64
-    )
+def _outcome(problem: Problem, c: int, chosen: npt.NDArray[np.int64], theta: FloatArray) -> FloatArray:
+    """(n,) what the chosen arm learned from, scaled; NaN where it did not or has no prediction error."""
+    trials, row = problem.trials, np.arange(chosen.size)
+    learns = np.isin(trials.kind[c, chosen, row], (LEARN, LEARN_OTHER)) & (trials.choice >= 0)
+    if problem.model.channels[c].update == "accumulate":
+        learns = np.zeros_like(learns)
+    target = trials.target[c, chosen, row]
+    if problem.tables.power[c]:
+        subject = np.repeat(np.arange(problem.n_subjects), problem.n_rows)
+        exponent = theta[subject, problem.tables.value[c, chosen, EXPONENT]]
+        target = target * np.exp(exponent * trials.log_size[c, chosen, row])
+    return np.where(learns, target, np.nan)
 
 
 def _stacked(every: Iterator[tuple[FloatArray, ...]], lead: tuple[int, int]) -> list[FloatArray]:
@@ -308,7 +314,7 @@ def _named(told: _Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.D
     coords |= {"trial": told.data["trial"].values, "arm": told.data["arm"].values}
     coords |= told.draw_coords if "chain" in lead else {"statistic": ["mean", "sd"]}
     if used:
-        units = {"units": "reward"} if all(told.problem.model.channels[c].is_outcome for c in used) else {}
+        units = {"units": "reward"} if all(told.problem.model.channels[c].unit for c in used) else {}
         variables["value"] = ((*lead, "channel", "trial", "arm"), value, units)
         variables["prediction_error"] = ((*lead, "channel", "trial"), error, units)
         coords["channel"] = _channel_labels([told.problem.model.channels[c] for c in used])

@@ -13,6 +13,7 @@ from hierrl.convex import CERTIFIED, fit_convex
 from hierrl.convex.branch import Proof, prove
 from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
+from hierrl.convex.search import search
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, theta_of, warn_of_failures
 from hierrl.kernels.newton import Maximum, maximise
@@ -26,6 +27,9 @@ SPREAD = (0.005, 0.05, 0.2, 0.5, 0.85)
 """Rates at which further starts are placed, all rates alike."""
 CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 """By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
+
+SEARCHED = 6
+"""Further starts where exponents, start values or states shape the paths."""
 
 
 def fit_mle(
@@ -252,7 +256,12 @@ def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
 def _spread(
     problem: Problem, theta: FloatArray, wanted: npt.NDArray[np.bool_], *, cores: int | None
 ) -> FloatArray:
-    """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted."""
+    """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted.
+
+    Where other parameters than rates shape the paths, the best of a set that is spread over all of them.
+    """
+    if any(parameter.is_shape and parameter.kind != "rate" for _, parameter, _ in problem.scalars):
+        return search(problem, keep=SEARCHED, wanted=wanted, cores=cores)
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
     if rates.sum() in CORNERS:

@@ -14,7 +14,7 @@ from naive import Told, retell, values_by_subject
 from vocabulary import few_examples, models, seeds
 
 import hierrl as hr
-from hierrl.fits import build_fit
+from hierrl.fits import build_fit, settings_of
 from hierrl.kernels.problem import prepare
 
 latents_module = importlib.import_module("hierrl.latents")  # hr.latents is the function
@@ -36,7 +36,9 @@ def told_at(fit: xr.DataTree, data: xr.Dataset, chain: int, draw: int) -> Told:
     posterior = fit["posterior"].to_dataset().isel(chain=chain, draw=draw)
     named: dict[str, Any] = {str(k): (v.dims, v.values) for k, v in posterior.data_vars.items()}
     model = hr.Model.from_json(fit.attrs["hierrl_model"])
-    return retell(model, data, values_by_subject(named, posterior["subject"].values))
+    scale = settings_of(fit)["reward_scale"]
+    values = values_by_subject(named, posterior["subject"].values, model=model, reward_scale=scale)
+    return retell(model, data, values)
 
 
 def error_by_hand(model: hr.Model, told: Told) -> np.ndarray:

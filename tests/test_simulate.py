@@ -53,9 +53,11 @@ def assert_as_by_hand(
     schedule = task.schedule(n_subjects, rng)
     uniform = rng.random(data.sizes["trial"])
     subjects, arms = data["subject"].values, data["arm"].values.tolist()
-    problem = prepare(model, schedule_as_behaviour(schedule.frame), reward_scale=1.0)
-    theta = gather(model, values, subjects=subjects.tolist(), arms=arms)
-    told = enact(model, schedule, uniform, values_by_subject(problem.unpack(theta), subjects))
+    scale = data.attrs.get("reward_scale", 1.0)  # models that are linear in rewards don't need one
+    problem = prepare(model, schedule_as_behaviour(schedule.frame), reward_scale=scale)
+    theta = gather(model, values, subjects=subjects.tolist(), arms=arms) / problem.raw_factor()
+    named = values_by_subject(problem.unpack(theta), subjects, model=model, reward_scale=scale)
+    told = enact(model, schedule, uniform, named)
     np.testing.assert_array_equal(data["choice"], [row["choice"] for row in told])
     np.testing.assert_array_equal(data["reward"], [row["reward"] for row in told])
     if "forgone" in data:
@@ -63,7 +65,7 @@ def assert_as_by_hand(
         chosen = data["choice"].values >= 0
         forgone[chosen, data["choice"].values[chosen]] = np.nan
         np.testing.assert_array_equal(data["forgone"].values[chosen], forgone[chosen])
-    again = prepare(model, data, reward_scale=1.0)
+    again = prepare(model, data, reward_scale=scale)
     np.testing.assert_allclose(again.probabilities(theta), [row["probability"] for row in told], atol=1e-12)
 
 
@@ -131,8 +133,8 @@ def test_arms_are_chosen_as_often_as_the_likelihood_says(model, seed):
         some_values(model, ["A", "B", "C"], n_subjects=8),
         random_seed=seed,
     )
-    problem = prepare(model, data, reward_scale=1.0)
-    theta = gather(model, truth_of(data), subjects=data["subject"].values.tolist(), arms=["A", "B", "C"])
+    problem = prepare(model, data)
+    theta = problem.pack(truth_of(data))
     p, choice = problem.probabilities(theta), data["choice"].values
     chosen = np.eye(3)[choice]
     for part in (slice(None), np.arange(choice.size) % 400 < 40):

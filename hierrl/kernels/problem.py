@@ -271,7 +271,7 @@ def _bounds(model: Model, data: xr.Dataset, reward_scale: float) -> tuple[FloatA
     for _, parameter, _ in model.scalars(list(data["arm"].values)):
         pair = (parameter.lower, parameter.upper)
         if parameter.lower is None or parameter.upper is None:
-            uses = [c for c, channel in enumerate(model.channels) if channel.start == parameter.name]
+            uses = model.starts_of(parameter.name)
             ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
             pair = min(r[0] for r in ranges), max(r[1] for r in ranges)
         lower.append(pair[0])

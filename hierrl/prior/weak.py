@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
 from hierrl.formulas.design import typical_size
 from hierrl.kernels.trials import reward_scale_of, signal_range
-from hierrl.models.channels import OUTCOME_SIGNALS, Weight
+from hierrl.models.channels import FROM_REWARD, OUTCOME_SIGNALS, Weight
 from hierrl.models.model import Model, Parameter
 from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
 
@@ -44,6 +44,8 @@ class Scales:
 
 
 RATE = Scales(0.0, 1.5, 1.0, np.log(1.0))
+EXPONENT = Scales(np.log(0.6), 0.6, 0.5, np.log(0.4))
+NOISE = Scales(np.log(0.5), 1.0, 0.7, np.log(0.7))
 LAPSE = Scales(-3.0, 1.0, 1.0, np.log(1.0))
 WEIGHT = Scales(np.log(3.0), 1.5, 1.0, np.log(0.7))
 FACTOR = Scales(0.0, 1.0, 1.0, np.log(0.5))
@@ -52,6 +54,8 @@ SIGNED_WEIGHT = Scales(0.0, 2.5, 1.5, np.log(1.0))
 BIAS = Scales(0.0, 1.0, 1.0, np.log(0.7))
 START = Scales(0.5, 0.5, 0.25, np.log(0.25))  # of a signal between 0 and 1
 
+
+BY_KIND = {"rate": RATE, "exponent": EXPONENT, "noise": NOISE, "lapse": LAPSE, "bias": BIAS}
 
 SLOPES_DIFFER = 0.5
 """Spread of slopes within subjects, as a share of the scale of their mean: most subjects change alike."""
@@ -73,6 +77,8 @@ def weak_prior(
     signed weight         N(0, 2.5)          N(0, 1.5)  N(log 1, 0.7)    of choices, of columns
     ... of an outcome     N(0, 5)            N(0, 2.5)  N(log 2, 0.7)    twice that
     bias                  N(0, 1)            N(0, 1)    N(log 0.7, 0.7)  odds between arms up to 7
+    exponent (log)        N(log 0.6, 0.6)    N(0, 0.5)  N(log 0.4, 0.7)  95 % between 0.19 and 1.9
+    noise (log)           N(log 0.5, 1)      N(0, 0.7)  N(log 0.7, 0.7)  95 % between 0.07 and 3.5
     lapse (logit)         N(-3, 1)           N(0, 1)    N(log 1, 0.7)    95 % between 0.7 % and 26 %
     start                 N(1/2, 1/2)        N(0, 1/4)  N(log 1/4, 0.7)  for a signal in [0, 1]
     ====================  =================  =========  ===============  ==============================
@@ -168,7 +174,7 @@ def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_sc
     if parameter.kind == "start":
         return _start(parameter, model, data, reward_scale)
     if parameter.kind != "weight":
-        return {"rate": RATE, "lapse": LAPSE, "bias": BIAS}[parameter.kind]
+        return BY_KIND[parameter.kind]
     first = [c for c in model.channels if Weight.parse(c.weight).names[0] == parameter.name]
     if parameter.link == "log":
         if not first:
@@ -184,7 +190,7 @@ def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_sc
 
 def _signal_size(signal: str, data: xr.Dataset) -> float:
     """Largest absolute value of a user's column; 1 for choices, and for outcomes, which are scaled."""
-    if signal == "choice" or signal in OUTCOME_SIGNALS:
+    if signal == "choice" or signal in (*OUTCOME_SIGNALS, *FROM_REWARD):
         return 1.0
     values = np.abs(np.asarray(data[signal].values, dtype=np.float64))
     largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
@@ -195,7 +201,7 @@ def _start(parameter: Parameter, model: Model, data: xr.Dataset, reward_scale: f
     """Around the middle of the smallest and largest signal (or of the user's bounds)."""
     low, high = parameter.lower, parameter.upper
     if low is None or high is None:
-        uses = [c for c, channel in enumerate(model.channels) if channel.start == parameter.name]
+        uses = model.starts_of(parameter.name)
         ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
         low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     in_units = START.times(high - low)

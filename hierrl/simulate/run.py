@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hierrl.models.channels import FROM_REWARD, OUTCOMES
 from hierrl.models.model import Model
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
@@ -18,7 +19,7 @@ from hierrl.simulate.bandit import Bandit
 from hierrl.simulate.prior import subjects_of
 from hierrl.simulate.recorded import Recorded
 from hierrl.simulate.schedule import Schedule
-from hierrl.simulate.stage import attributes_of, behaviour_of, play_schedule
+from hierrl.simulate.stage import attributes_of, behaviour_of, largest_payoff, play_schedule
 
 TRUE = "true_"
 """What the names of true parameters begin with in simulated behaviour."""
@@ -31,6 +32,7 @@ def simulate(
     *,
     n_subjects: int | None = None,
     covariates: Mapping[str, Any] | pd.DataFrame | None = None,
+    reward_scale: float | None = None,
     random_seed: int | np.random.Generator | None = None,
 ) -> xr.Dataset:
     r"""Behaviour of subjects who choose as a model says.
@@ -53,6 +55,10 @@ def simulate(
         S, where neither the task nor the parameters say it.
     covariates : mapping or DataFrame, optional
         Name -> S values; stored with dim ``subject``.
+    reward_scale : float, optional
+        What outcomes are divided by in models that aren't linear in them (utilities, Pearce-Hall): the largest
+        absolute outcome that the task offers, or that of the prior, if not given. It is kept in
+        ``attrs["reward_scale"]``, so that fits use the same; other models don't need it.
     random_seed : int or Generator, optional
         The same seed gives the same behaviour.
 
@@ -99,16 +105,17 @@ def simulate(
     else:
         drawn = subjects_of(model, prior, frame, rng)
         theta, played = drawn.theta, drawn.played
-    data = behaviour_of(
-        model, schedule, *play_schedule(model, schedule, played, rng.random(frame.sizes["trial"]))
-    )
+    scale = 1.0 if model.is_linear else _reward_scale(schedule, reward_scale, prior)
+    uniform = rng.random(frame.sizes["trial"])
+    data = behaviour_of(model, schedule, *play_schedule(model, schedule, played, uniform, reward_scale=scale))
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
     truth |= {f"{TRUE}{label}": values for label, values in (drawn.slopes if drawn else {}).items()}
     population = {"population": drawn.record} if drawn else {}
     seed = int(random_seed) if isinstance(random_seed, int | np.integer) else None
     record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed, **population}
     data = data.assign({name: ("subject", values, {"level": "subject"}) for name, values in truth.items()})
-    return data.assign_attrs(attributes_of(data), simulation=json.dumps(record))
+    kept = {} if model.is_linear else {"reward_scale": scale}
+    return data.assign_attrs(attributes_of(data), simulation=json.dumps(record), **kept)
 
 
 def truth_of(data: xr.Dataset, model: Model | None = None) -> xr.Dataset:
@@ -155,6 +162,15 @@ def truth_of(data: xr.Dataset, model: Model | None = None) -> xr.Dataset:
         zero = xr.zeros_like(data["subject"], dtype=float)  # the bias of the first arm
         truth[parameter.name] = xr.concat([zero if c is None else c for c in columns], data["arm"])
     return xr.Dataset({name: values.transpose("subject", ...).drop_attrs() for name, values in truth.items()})
+
+
+def _reward_scale(schedule: Schedule, asked: float | None, prior: Prior | None) -> float:
+    """What outcomes are divided by."""
+    if asked is None:
+        return largest_payoff(schedule) if prior is None else prior.reward_scale
+    if not (asked > 0 and np.isfinite(asked)):
+        raise ValueError(f"reward_scale must be a number above 0; found {asked}.")
+    return float(asked)
 
 
 def _one_draw(parameters: Values) -> Values:
@@ -226,7 +242,7 @@ def _with_covariates(frame: xr.Dataset, covariates: Mapping[str, Any]) -> xr.Dat
 
 
 def _check_columns(model: Model, schedule: Schedule) -> None:
-    own = {"reward", "gain", "loss", "choice", "forgone"}
+    own = {*OUTCOMES, *FROM_REWARD, "choice"}
     signals = {channel.signal for channel in model.channels}
     wanted = (
         (signals - own)

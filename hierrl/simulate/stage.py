@@ -11,7 +11,15 @@ import xarray as xr
 from hierrl.kernels.simulate import Stage, play
 from hierrl.kernels.tables import build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
-from hierrl.kernels.trials import build_trials, column_of, n_contexts, session_rows
+from hierrl.kernels.trials import (
+    build_trials,
+    column_of,
+    exponent_of,
+    n_contexts,
+    session_rows,
+    signal_from,
+)
+from hierrl.models.channels import FROM_REWARD, Channel
 from hierrl.models.model import Model
 from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
 
@@ -19,21 +27,25 @@ OPTIONAL = ("gain", "loss", "forgone", "available", "context")
 
 
 def play_schedule(
-    model: Model, schedule: Schedule, theta: FloatArray, uniform: FloatArray
+    model: Model, schedule: Schedule, theta: FloatArray, uniform: FloatArray, *, reward_scale: float = 1.0
 ) -> tuple[IntArray, IntArray]:
     """Choices (n,) and the places (n, m) that arms had: theta (S, P) in raw units, uniform (n,) numbers.
+
+    What outcomes are divided by matters to models that aren't linear in them (`Model.is_linear`).
 
     With as many rows of theta as there are sessions, each session has parameters of its own.
     """
     n, m = schedule.reward.shape
     blank = _blank(schedule)
     arms = blank["arm"].values.tolist()
-    tables = build_tables(model, arms, reward_scale=1.0, n_contexts=n_contexts(model, blank))
-    trials = build_trials(model, blank, tables, reward_scale=1.0)
+    tables = build_tables(model, arms, reward_scale=reward_scale, n_contexts=n_contexts(model, blank))
+    trials = build_trials(model, blank, tables, reward_scale=reward_scale)
+    units = np.array([parameter.unit for _, parameter, _ in model.scalars(arms)], dtype=np.float64)
+    theta = np.ascontiguousarray(theta / reward_scale**units)
     if len(theta) != trials.offset.size - 1:
         first, _ = session_rows(blank)
         trials = trials._replace(offset=np.append(first, n).astype(np.int64))
-    stage = _stage(model, schedule, uniform)
+    stage = _stage(model, schedule, uniform, reward_scale)
     choice, place = np.full(n, -1, dtype=np.int64), np.tile(np.arange(m), (n, 1))
 
     def work(subjects: IndexArray) -> None:
@@ -62,18 +74,28 @@ def _parts(schedule: Schedule) -> dict[str, FloatArray]:
     return {"reward": reward, "gain": gain, "loss": loss}
 
 
-def _stage(model: Model, schedule: Schedule, uniform: FloatArray) -> Stage:
+def largest_payoff(schedule: Schedule) -> float:
+    """The largest absolute outcome that a schedule offers; 1 where there is none."""
+    largest = max(float(np.nanmax(np.abs(part), initial=0.0)) for part in _parts(schedule).values())
+    return largest if largest > 0 else 1.0
+
+
+def _stage(model: Model, schedule: Schedule, uniform: FloatArray, reward_scale: float) -> Stage:
     n, m = schedule.reward.shape
     by_signal = {**_parts(schedule), "choice": np.ones((n, m)), "forgone": np.zeros((n, m))}
+    by_signal |= {signal: signal_from(schedule.reward, signal) for signal in FROM_REWARD}
     for channel in model.channels:
         if channel.signal not in by_signal:
             who = f"The channel with signal={channel.signal!r}"
             column = column_of(schedule.frame, channel.signal, who).values.astype(np.float64)
             by_signal[channel.signal] = np.broadcast_to(column[:, None], (n, m))
-    offered = [by_signal[channel.signal].T for channel in model.channels]
+    offered = [
+        _utility(model, channel, by_signal[channel.signal].T, reward_scale) for channel in model.channels
+    ]
     return Stage(
         offered=np.ascontiguousarray(np.stack(offered) if offered else np.zeros((0, m, n))),
-        forgone=np.ascontiguousarray(_forgone(schedule)),
+        forgone=np.ascontiguousarray(_forgone(schedule) / reward_scale),
+        bad=np.ascontiguousarray(schedule.reward.T < 0),
         missed=schedule.missed,
         forced=np.full(n, -1, dtype=np.int64) if schedule.forced is None else schedule.forced,
         uniform=uniform,
@@ -81,6 +103,13 @@ def _stage(model: Model, schedule: Schedule, uniform: FloatArray) -> Stage:
         turn=np.tile(np.arange(m), (n, 1)) if schedule.turn is None else schedule.turn,
         streak=np.array([schedule.streak], dtype=np.int64),
     )
+
+
+def _utility(model: Model, channel: Channel, signal: FloatArray, reward_scale: float) -> FloatArray:
+    """What a channel learns from a signal (m, n); with a free exponent the signal itself, which the kernel raises."""
+    scaled = signal / reward_scale if channel.is_outcome else signal
+    exponent = exponent_of(model, channel)
+    return scaled if exponent is None else np.sign(scaled) * np.abs(scaled) ** exponent
 
 
 def _forgone(schedule: Schedule) -> FloatArray:
