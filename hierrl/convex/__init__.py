@@ -71,7 +71,7 @@ def fit_convex(
         Show a progress bar on a terminal.
     **options
         For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats (1
-        if not given; 0 leaves the plain hull). For ``"monotone"``: ``horizon``, longest lag; ``solver``, any that
+        if not given, 0 with exponents of utilities; 0 leaves the plain hull). For ``"monotone"``: ``horizon``, longest lag; ``solver``, any that
         CVXPY can hand exponential cones to, and
         its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
         kernels (label -> CVXPY expression (subjects, lags)) that return a convex expression and a list of
@@ -109,7 +109,8 @@ def fit_convex(
     started = perf_counter()
     problem = prepare(model, data)
     if relaxation == "hull":
-        splits = options.pop("splits", SPLITS)
+        # where exponents are mixed the relaxation lies nats above the model, and one split takes little of that away
+        splits = options.pop("splits", 0 if problem.tables.power.any() else SPLITS)
         _refuse(options, "hull")
         parts = _fit_hull(problem, splits=splits, cores=cores, progress=progress)
     elif relaxation == "monotone":

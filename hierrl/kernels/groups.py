@@ -34,6 +34,8 @@ SLACK = 2.5e-5
 """Nats that a bound may leave between intervals of rates, per group along a line."""
 PLANE_SLACK = 2e-4
 """The same for groups with several axes, whose intervals are many."""
+POWER_SLACK = 2e-2
+"""The same for groups with an exponent, where mixtures lie above the model by a nat or so and weights may be large."""
 REFINEMENTS = 3
 REFINED = 4
 """Steps of Newton's method towards each of so many peaks."""
@@ -153,7 +155,8 @@ def largest_price(tables, trials, s, layout, box, g, r, point):
         low, high = box_at_end(layout, box, g, end)
         at = low.copy()
         if layout.curved[g]:
-            slack = PLANE_SLACK / max(layout.high[g], 1e-12)
+            nats = POWER_SLACK if tables.power[layout.channel[g]] == 1 else PLANE_SLACK
+            slack = nats / max(layout.high[g], 1e-12)
             above, price = plane_bound(tables, trials, s, layout, low, high, g, r, slack, at)
         else:
             above, price, at[0] = line_bound(tables, trials, s, layout, low, high, g, r)

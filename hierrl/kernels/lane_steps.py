@@ -22,8 +22,8 @@ from hierrl.kernels.vectors import WIDTH, choose, equal, read, write
 WITHIN = {**INNER, "forceinline": True}
 
 # Numbers of a path (of an arm in a channel): its value with derivatives by slot; its shape parameters by role (of other
-# learners than the delta rule, what their roles are); its weight; the sum of residual times value, and by slot the
-# sum of residual times derivative; of learners with a second state, that with its derivatives. Learners have one slot by role.
+# learners than the delta rule, what their roles are); its weight; sums of residual times value and, by slot, residual
+# times derivative; of learners with a second state, that with its derivatives. Learners have one slot by role.
 VALUE, SLOPE = 0, LANES
 RATE, RATE_DOWN, RATE_FADE, BEGIN, RAISE = ((1 + MAX_SLOTS + k) * LANES for k in range(N_ROLES))
 WEIGHT, AGAINST, AGAINST_SLOPE = ((1 + MAX_SLOTS + N_ROLES + k) * LANES for k in range(3))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hierrl.models.channels import Channel
-from hierrl.models.learners import LEARNERS
 
 if TYPE_CHECKING:
     from hierrl.models.model import Model
@@ -38,8 +37,8 @@ def abilities(model: Model) -> Abilities:
     """Derive them."""
     learners = dict.fromkeys(channel.learner for channel in model.channels if channel.learner != "delta")
     reasons = [
-        f"The learning rate of a {LEARNERS[name].title} channel is itself a state, so that no relaxation encloses its "
-        "paths: the estimate is the best of a fixed set of shape parameters, with all weights solved for."
+        f"The learning rate of a channel with learner={name!r} is itself a state, so no relaxation encloses its paths: "
+        "the estimate is the best of a fixed set of shape parameters, with all weights solved for."
         for name in learners
     ]
     if model.lapse:

@@ -3,8 +3,8 @@ r"""Learners whose rate is itself a state: Kalman filter, Pearce-Hall, experienc
 This file is all there is to a learner. `LEARNERS` says what its parameters are; `begin`, `learn` and `drift` are its
 equations, for one arm: q is its value, v the second state. They are written for numbers of any kind, with ``+ - * /``
 and ``abs`` alone: compiled code runs them on floats, on eight subjects at once, and on numbers that carry their exact
-first and second derivatives. So a learner needs no derivatives of its own; what it returns must be made of its arguments
-(``0.0 * v + 1.0`` rather than ``1.0``).
+first and second derivatives. So a learner needs no derivatives of its own; what it returns must be made of its
+arguments (``0.0 * v + 1.0`` rather than ``1.0``).
 
 Another learner is an entry of `LEARNERS` and a branch in each of the three functions.
 """
@@ -43,6 +43,8 @@ class Learner:
     """Whether `drift` changes arms that are not chosen."""
     linear: bool
     """Whether rewards in another unit give the same values in that unit."""
+    text: str
+    """The equations, with the roles in braces."""
     latex: str
     source: str
 
@@ -72,6 +74,8 @@ LEARNERS = {
         ),
         True,
         True,
+        "k = v[c] / (v[c] + 1); Q[c] += k (u - Q[c]); v[c] = k; then all arms: Q += {decay} ({centre} - Q); "
+        "v = (1 - {decay})^2 v + {sd_drift}^2; at first v = {sd_start}^2",
         r"k = \frac{v_c}{v_c + 1},\quad Q_c \leftarrow Q_c + k (u - Q_c),\quad v_c \leftarrow k;\qquad "
         r"Q_i \leftarrow Q_i + {decay} ({centre} - Q_i),\quad v_i \leftarrow (1 - {decay})^2 v_i + {sd_drift}^2"
         r"\quad (v = {sd_start}^2 \text{ at first})",
@@ -90,6 +94,7 @@ LEARNERS = {
         ),
         False,
         False,
+        "Q[c] += {rate} a[c] (u - Q[c]); a[c] += {eta} (|u - Q[c]| - a[c]); at first a = {associability}",
         r"Q_c \leftarrow Q_c + {rate}\, a_c (u - Q_c),\qquad a_c \leftarrow a_c + {eta} (|u - Q_c| - a_c)"
         r"\quad (a = {associability} \text{ at first})",
         "Pearce & Hall (1980); Li, Schiller, Schoenbaum, Phelps & Daw (2011)",
@@ -104,6 +109,7 @@ LEARNERS = {
         ),
         False,
         True,
+        "m = {rho} n[c] + 1; Q[c] = ({phi} n[c] Q[c] + u) / m; n[c] = m; at first n = 0",
         r"n_c' = {rho}\, n_c + 1,\quad Q_c \leftarrow \frac{{phi}\, n_c Q_c + u}{n_c'},\quad n_c \leftarrow n_c'"
         r"\quad (n = 0 \text{ at first})",
         "Camerer & Ho (1999); den Ouden et al. (2013)",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from hierrl.models import equations
 from hierrl.models.abilities import Abilities, abilities
 from hierrl.models.channels import MOST_EXPONENT, Channel, Regressor, Weight
 
@@ -49,7 +50,7 @@ class Parameter:
         return self.kind in SHAPE_KINDS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     r"""A choice model whose logits are a sum of channels.
 
@@ -131,6 +132,29 @@ class Model:
                     f"{reserved!r} cannot name a parameter: it is a dimension or column of every fit."
                 )
         return tuple(found.values())
+
+    @property
+    def title(self) -> str:
+        """The name, or one derived from the parts, with the options that are on."""
+        signals = " + ".join(dict.fromkeys(channel.signal for channel in self.channels))
+        extras = [name for name, on in (("bias", self.bias), ("lapse", self.lapse)) if on]
+        name = self.name or signals or "without channels"
+        return " + ".join([name, *(r.column for r in self.regressors), *(e for e in extras if e not in name)])
+
+    @property
+    def latex(self) -> str:
+        """The equations in LaTeX, one after the other in an ``aligned`` block's worth of lines."""
+        lines = [equations.probability(self, latex=True), equations.logit(self, latex=True)]
+        for c, channel in enumerate(self.channels):
+            name = equations.value_of(self, c, latex=True).removesuffix("_i")
+            lines += [line.replace("Q", name) for line in equations.rules(channel, latex=True)]
+        return " \\\\\n".join(lines)
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle \begin{{array}}{{l}} {self.latex} \end{{array}}$"
+
+    def __repr__(self) -> str:
+        return equations.describe(self)
 
     @cached_property
     def supports(self) -> Abilities:
