@@ -161,6 +161,10 @@ class Model:
     def from_json(cls, text: str) -> Model:
         """The model that `to_json` wrote."""
         parts = json.loads(text)
+        if "recursion" in parts:
+            from hierrl.models.recursion import from_record  # a kind of model itself
+
+            return from_record(parts["recursion"])
         parts["channels"] = tuple(Channel(**channel) for channel in parts["channels"])
         parts["regressors"] = tuple(Regressor(**regressor) for regressor in parts["regressors"])
         return cls(**parts)
