@@ -21,6 +21,7 @@ from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 CERTIFIED = 1e-3
@@ -84,7 +85,7 @@ def fit_convex(
     Raises
     ------
     TypeError, ValueError
-        If the data are not a behaviour Dataset or lack a column that the model needs.
+        If the data are not a behaviour Dataset or lack a column that the model needs, or the model is a `Recursion`.
 
     Notes
     -----
@@ -100,6 +101,8 @@ def fit_convex(
     True
     """
     check_behaviour(data)
+    if isinstance(model, Recursion):
+        raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")
     started = perf_counter()
     problem = prepare(model, data)
     if relaxation == "hull":

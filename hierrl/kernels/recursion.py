@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from numba import types
 from numba.misc.appdirs import user_cache_dir
 
 from hierrl.kernels.climbing import climb_together
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.symbols import FLAGS, FLOATS, INTS, symbol
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
-from hierrl.kernels.trials import column_of, reward_scale_of, row_structure
+from hierrl.kernels.trials import column_of, reward_range, reward_scale_of, row_structure
 from hierrl.models.recursion.model import OUTCOMES, Recursion
 
 FloatArray = npt.NDArray[np.float64]
@@ -303,12 +306,42 @@ def _bounds(model: Recursion, data: xr.Dataset, scale: float) -> tuple[FloatArra
     return np.ascontiguousarray(lower), np.ascontiguousarray(upper)
 
 
-def reward_range(data: xr.Dataset, scale: float) -> tuple[float, float]:
-    """Smallest and largest known reward, scaled; (0, 1) where there is no spread to speak of."""
-    known = data["reward"].values[np.isfinite(data["reward"].values)] / scale
-    if known.size == 0 or known.min() == known.max():
-        return 0.0, 1.0
-    return float(known.min()), float(known.max())
+FROM_C = (INTS, INTS, INTS, FLAGS, FLAGS, FLAGS, FLAGS, FLOATS)
+"""Sizes and the arrays of `RowsOfTrials`."""
 
 
-__all__ = ["Program", "RecursionProblem", "RowsOfTrials", "build_rows", "prepare_recursion"]
+def gradient_caller(program: Program) -> Callable[..., Any]:
+    """A plain function, to be compiled by its user: theta (S, P) and the arrays of `RowsOfTrials`, all of them
+    C-contiguous, to log-likelihood (S,) and gradient (S, P).
+    """
+    compiled = getattr(program.loops, f"gradient_in_c_{program.key}")
+    in_c = symbol(compiled, types.int64(*FROM_C, FLOATS, FLOATS, FLOATS))
+
+    def call(theta, offset, choice, reset, scored, learns, available, inputs):
+        at = np.ascontiguousarray(theta)
+        value, gradient = np.empty(at.shape[0]), np.empty(at.shape)
+        shape = (at.shape[0], at.shape[1], choice.shape[0], *available.shape, inputs.shape[0])
+        sizes = np.array(shape)
+        rows = (offset.ctypes, choice.ctypes, reset.ctypes, scored.ctypes, learns.ctypes, available.ctypes)
+        in_c(sizes.ctypes, *rows, inputs.ctypes, at.ctypes, value.ctypes, gradient.ctypes)
+        return value, gradient
+
+    return call
+
+
+def probability_caller(program: Program) -> Callable[..., Any]:
+    """As `gradient_caller`, to choice probabilities (n, m)."""
+    compiled = getattr(program.loops, f"probability_in_c_{program.key}")
+    in_c = symbol(compiled, types.int64(*FROM_C, FLOATS, FLOATS, FLOATS))
+
+    def call(theta, offset, choice, reset, scored, learns, available, inputs):
+        at = np.ascontiguousarray(theta)
+        n, m = choice.shape[0], available.shape[0]
+        probability, loglik = np.empty((m, n)), np.empty(n)
+        shape = (at.shape[0], at.shape[1], n, m, available.shape[1], inputs.shape[0])
+        sizes = np.array(shape)
+        rows = (offset.ctypes, choice.ctypes, reset.ctypes, scored.ctypes, learns.ctypes, available.ctypes)
+        in_c(sizes.ctypes, *rows, inputs.ctypes, at.ctypes, probability.ctypes, loglik.ctypes)
+        return np.ascontiguousarray(probability.T)
+
+    return call
