@@ -130,7 +130,11 @@ def fit_mle(
             "estimator": "mle",
             "certify": certify,
             "budget": budget,
-            "started": "start" if start is not None else "scattered" if isinstance(model, Recursion) else "convex",
+            "started": "start"
+            if start is not None
+            else "scattered"
+            if isinstance(model, Recursion)
+            else "convex",
             "seconds": perf_counter() - started,
         },
     )
@@ -183,7 +187,9 @@ def _climb_scattered(
     return maximise(problem, starts, **run)
 
 
-def quick_fit(model: Model, data: xr.Dataset, *, cores: int | None = None, progress: bool = False) -> xr.DataTree:
+def quick_fit(
+    model: Model, data: xr.Dataset, *, cores: int | None = None, progress: bool = False
+) -> xr.DataTree:
     """The fit to start others from: convex, or where a model has no relaxation, maximum likelihood."""
     fit = fit_mle if isinstance(model, Recursion) else fit_convex
     return fit(model, data, cores=cores, progress=progress)

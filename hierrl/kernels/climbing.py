@@ -64,11 +64,18 @@ def climb_together(
 
 
 def _steps(
-    theta: FloatArray, gradient: FloatArray, hessian: FloatArray, lower: FloatArray, upper: FloatArray, free: BoolArray
+    theta: FloatArray,
+    gradient: FloatArray,
+    hessian: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    free: BoolArray,
 ) -> FloatArray:
-    """Ascent directions (A, P): Newton's with the size of the curvature where it has the wrong sign, 0 for what is held."""
+    """Ascent directions (A, P): Newton's, with curvature of the wrong sign turned round; 0 for what is held."""
     width = upper - lower
-    held = (theta - lower <= AT_EDGE * width) & (gradient <= 0) | (upper - theta <= AT_EDGE * width) & (gradient >= 0)
+    held = (theta - lower <= AT_EDGE * width) & (gradient <= 0) | (upper - theta <= AT_EDGE * width) & (
+        gradient >= 0
+    )
     moves = free & ~held
     scale = np.where(moves, width, 0.0)
     known = np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)

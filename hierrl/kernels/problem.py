@@ -244,7 +244,9 @@ class Problem:
             if name != "offset"
         }
         offset = np.append(0, np.cumsum(self.n_rows[index])).astype(np.int64)
-        return replace(self, trials=self.trials._replace(offset=offset, **parts), subjects=self.subjects[index])
+        return replace(
+            self, trials=self.trials._replace(offset=offset, **parts), subjects=self.subjects[index]
+        )
 
     def _checked(self, theta: npt.ArrayLike) -> FloatArray:
         values = np.ascontiguousarray(theta, dtype=np.float64)

@@ -76,7 +76,9 @@ class Program:
         """What the names of symbols for C end with."""
         return next(name for name in vars(self.loops) if name.startswith("gradient_in_c_"))[-12:]
 
-    def score_points(self, trials: RowsOfTrials, subjects: IndexArray, theta: FloatArray, out: FloatArray) -> None:
+    def score_points(
+        self, trials: RowsOfTrials, subjects: IndexArray, theta: FloatArray, out: FloatArray
+    ) -> None:
         """Log-likelihood (S, J) at points theta (P, len(subjects), J) on the natural scale."""
         self.loops.points_pass(subjects, theta, *trials, out)
 
@@ -223,7 +225,9 @@ class RecursionProblem(Problem):
             converged[own[better]] = found.converged[better]
 
 
-def prepare_recursion(model: Recursion, data: xr.Dataset, *, reward_scale: float | None = None) -> RecursionProblem:
+def prepare_recursion(
+    model: Recursion, data: xr.Dataset, *, reward_scale: float | None = None
+) -> RecursionProblem:
     """Lay out a recursion on `data`; `reward_scale` as for `prepare`, 1 for a model that doesn't scale."""
     scale = reward_scale_of(data) if reward_scale is None else float(reward_scale)
     scale = scale if model.scale else 1.0
@@ -261,7 +265,13 @@ def build_rows(model: Recursion, data: xr.Dataset, *, reward_scale: float) -> Ro
         for _, name, arm in model.unrolled(data.sizes["arm"]).inputs
     ]
     return RowsOfTrials(
-        offset, choice, reset, scored, np.ascontiguousarray(learns), shown_arms(data), np.ascontiguousarray(rows)
+        offset,
+        choice,
+        reset,
+        scored,
+        np.ascontiguousarray(learns),
+        shown_arms(data),
+        np.ascontiguousarray(rows),
     )
 
 

@@ -70,8 +70,8 @@ def pymc_model(
         From `empirical_prior` or `weak_prior`; a mapping changes numbers of the weak prior, as `Prior.updated` does.
         The empirical prior of the same formula if not given.
     start : DataTree, optional
-        A point fit of the same data, which says where to look for each subject; `fit_convex` is run if not given (`fit_mle` for a
-        `Recursion`).
+        A point fit of the same data, which says where to look for each subject; if not given, `fit_convex`
+        is run (`fit_mle` for a `Recursion`).
     formula : str or mapping of str to str, optional
         Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
     spread_by : str, optional

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
@@ -36,7 +37,8 @@ def simulate(
     r"""Behaviour of subjects who choose as a model says.
 
     On each trial arm i is chosen with the probability that `Model` defines, the task pays, and the channels
-    learn: the same rules that `fit_*` score choices with, run forward.
+    learn: the same rules that `fit_*` score choices with, run forward. A `Recursion` divides rewards by the largest
+    absolute payoff of the task (by that of its data, if parameters come from a prior).
 
     Parameters
     ----------
@@ -100,7 +102,15 @@ def simulate(
         drawn = subjects_of(model, prior, frame, rng)
         theta, played = drawn.theta, drawn.played
     data = behaviour_of(
-        model, schedule, *play_schedule(model, schedule, played, rng.random(frame.sizes["trial"]))
+        model,
+        schedule,
+        *play_schedule(
+            model,
+            schedule,
+            played,
+            rng.random(frame.sizes["trial"]),
+            reward_scale=prior.reward_scale if prior else None,
+        ),
     )
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
     truth |= {f"{TRUE}{label}": values for label, values in (drawn.slopes if drawn else {}).items()}
@@ -233,6 +243,9 @@ def _check_columns(model: Model, schedule: Schedule) -> None:
         | {r.column for r in model.regressors}
         | {c.context for c in model.channels if c.context}
     )
+    if isinstance(model, Recursion):
+        read = {name for name, _ in model.columns}
+        signals, wanted = signals | read, wanted | (read - own)
     absent = sorted(name for name in wanted if name not in schedule.frame)
     if absent:
         raise ValueError(

@@ -215,7 +215,9 @@ class Recursion(Model):
                     )
         for name, (begin, _) in self.starts.items():
             if isinstance(begin, str) and begin not in self.declared:
-                raise ValueError(f"The state {name!r} starts at {begin!r}, which is no parameter of this model.")
+                raise ValueError(
+                    f"The state {name!r} starts at {begin!r}, which is no parameter of this model."
+                )
         for name in (*self.per_arm, *self.units):
             if name not in self.declared and (name in self.per_arm or name not in self.starts):
                 raise ValueError(
@@ -226,7 +228,9 @@ class Recursion(Model):
             if not by_arm and isinstance(begin, str) and self.parameter(begin).per_arm:
                 raise ValueError(f"The scalar state {name!r} can't start at {begin!r}, which is per arm.")
         if self.units and not self.scale:
-            raise ValueError("units= are those of scaled rewards; with scale=False nothing is scaled: leave them out.")
+            raise ValueError(
+                "units= are those of scaled rewards; with scale=False nothing is scaled: leave them out."
+            )
         for name, _ in self.columns:
             if name in ALWAYS:
                 raise ValueError(f"trial[{name!r}] is always there: leave it out of columns=.")
@@ -266,7 +270,9 @@ class Recursion(Model):
     @cached_property
     def fingerprint(self) -> str:
         """Of what the functions compute, whatever their text."""
-        text = "\n".join([*self.unrolled(self.n_arms).statements(), json.dumps(self._record(), sort_keys=True)])
+        text = "\n".join(
+            [*self.unrolled(self.n_arms).statements(), json.dumps(self._record(), sort_keys=True)]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def unrolled(self, n_arms: int) -> Unrolled:
@@ -302,10 +308,15 @@ class Recursion(Model):
         return {
             **{key: getattr(self, key) for key in same},
             "parameters": {
-                name: word if low is None else (word, low, high) for name, (word, low, high) in self.declared.items()
+                name: word if low is None else (word, low, high)
+                for name, (word, low, high) in self.declared.items()
             },
-            "states": {name: begin if by_arm else ("scalar", begin) for name, (begin, by_arm) in self.starts.items()},
-            "columns": [(name, "arm") if by_arm and name not in OUTCOMES else name for name, by_arm in self.columns],
+            "states": {
+                name: begin if by_arm else ("scalar", begin) for name, (begin, by_arm) in self.starts.items()
+            },
+            "columns": [
+                (name, "arm") if by_arm and name not in OUTCOMES else name for name, by_arm in self.columns
+            ],
         }
 
     def __eq__(self, other: object) -> bool:
@@ -352,7 +363,9 @@ def _kind(name: str, given: Any) -> tuple[str, float | None, float | None]:
 def _start(name: str, given: Any) -> tuple[float | str, bool]:
     by_arm = not isinstance(given, list | tuple)
     if not by_arm and (len(given) != 2 or given[0] != "scalar"):
-        raise ValueError(f"The state {name!r} must start at a number, a name, or ('scalar', one); found {given!r}.")
+        raise ValueError(
+            f"The state {name!r} must start at a number, a name, or ('scalar', one); found {given!r}."
+        )
     begin = given if by_arm else given[1]
     if isinstance(begin, str):
         return begin, by_arm
@@ -361,7 +374,9 @@ def _start(name: str, given: Any) -> tuple[float | str, bool]:
     except (TypeError, ValueError):
         value = float("nan")
     if not abs(value) < float("inf"):
-        raise ValueError(f"The state {name!r} must start at a finite number or a parameter's name; found {begin!r}.")
+        raise ValueError(
+            f"The state {name!r} must start at a finite number or a parameter's name; found {begin!r}."
+        )
     return value, by_arm
 
 
@@ -370,5 +385,7 @@ def _column(given: Any) -> tuple[str, bool]:
         return given, OUTCOMES.get(given, False)
     name, dim = given
     if dim != "arm":
-        raise ValueError(f"A column is a name, or (name, 'arm') if it has a value for each arm; found {given!r}.")
+        raise ValueError(
+            f"A column is a name, or (name, 'arm') if it has a value for each arm; found {given!r}."
+        )
     return name, True

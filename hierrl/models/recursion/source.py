@@ -152,13 +152,15 @@ class Writer:
             " updates, made, place):"
         )
         outcomes = [
-            f"{operand} = outcome[{row}, {'here[ch] if ch >= 0 else 0' if arm < 0 else f'here[{arm}]'}, t]"
-            for row, (operand, _, arm) in enumerate(self.u.inputs)
+            f"{operand} = outcome[{row}, {f'here[{arm}]' if arm >= 0 else 'here[ch] if ch >= 0 else 0'}, t]"
+            for row, (operand, name, arm) in enumerate(self.u.inputs)
+            if name in (*PAID, "forgone")
         ]
-        known = [f"{operand} == {operand}" for operand, name, arm in self.u.inputs if name in PAID and arm < 0]
+        known = [
+            f"{operand} == {operand}" for operand, name, arm in self.u.inputs if name in PAID and arm < 0
+        ]
         forgone = [(operand, arm) for operand, name, arm in self.u.inputs if name == "forgone"]
         known += [f"(ch == {arm} or {operand} == {operand})" for operand, arm in forgone]
-        reward = [operand for operand, name, _ in self.u.inputs if name == "reward"][0]
         told = [operand for operand, name, _ in self.u.inputs if name == "known"][0]
         paid = [operand for operand, name, _ in self.u.inputs if name in (*PAID, "forgone")]
         after = [
@@ -173,13 +175,15 @@ class Writer:
             "if is_known or updates == 2 or (updates == 1 and ch >= 0):",
             *_in(self.learn(0)),
         ]
-        assert reward in paid
         loop = [
             "if reset[t]:",
             *_in(["run = 0", "for i in range(here.size):", "    here[i] = i", *self.starts(0)]),
             "ch = -1 if missed[t] else forced[t]",
-            # Whatever the arm chosen, what can be read before the choice is the same.
-            *(f"{operand} = outcome[{row}, 0, t]" for row, (operand, _, _) in enumerate(self.u.inputs)),
+            # Columns are those of arms, wherever these are; outcomes are read anew once the choice is made.
+            *(
+                f"{operand} = outcome[{row}, {max(arm, 0)}, t]"
+                for row, (operand, _, arm) in enumerate(self.u.inputs)
+            ),
             *(f"a{i} = 1.0 if available.shape[1] == 0 or available[{i}, t] else 0.0" for i in self.arms),
             "if ch < 0 and not missed[t]:",
             *_in(self.softmax(0)),
@@ -288,9 +292,9 @@ def _assigned(ends: dict[str, str]) -> list[str]:
     """Assignments that happen together; operands that another one changes are copied first."""
     copied = {end for end in ends.values() if end in ends}
     lines = [f"before_{name} = {name}" for name in sorted(copied)]
-    return lines + [f"{name} = {f'before_{end}' if end in copied else end}" for name, end in ends.items()] or [
-        "pass"
-    ]
+    return lines + [
+        f"{name} = {f'before_{end}' if end in copied else end}" for name, end in ends.items()
+    ] or ["pass"]
 
 
 def _added(name: str, products: Iterable[tuple[str, ...]]) -> list[str]:

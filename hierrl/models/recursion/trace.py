@@ -47,8 +47,10 @@ def _array(variable: Any, known: dict[Any, Operands]) -> Operands:
     if variable in known:
         return known[variable]
     if isinstance(variable, Constant):
-        return _literals(variable.data) if isinstance(variable.data, np.ndarray | np.generic | int | float) else (
-            np.array(None, dtype=object)
+        return (
+            _literals(variable.data)
+            if isinstance(variable.data, np.ndarray | np.generic | int | float)
+            else (np.array(None, dtype=object))
         )
     raise Unknown(f"the input {variable}, which is none of state, trial and p")
 
@@ -150,7 +152,9 @@ def _bound(end: Any) -> int | None:
     return _whole(end.operand) if isinstance(end, Position) else int(end.data)
 
 
-def _places(code: Code, index: tuple[Any, ...], shape: tuple[int, ...]) -> list[tuple[tuple[Any, ...], list[str]]]:
+def _places(
+    code: Code, index: tuple[Any, ...], shape: tuple[int, ...]
+) -> list[tuple[tuple[Any, ...], list[str]]]:
     """All whole indices that `index` may be, each with the conditions under which it is."""
     found: list[tuple[tuple[Any, ...], list[str]]] = [((), [])]
     for axis, one in enumerate(index):

@@ -101,9 +101,7 @@ class Unrolled:
     def coded(self, moving: Any, bending: Any) -> Code:
         """The instructions, with the slopes of the state as operands of their own."""
         each = range(self.n_parameters)
-        slopes: dict[str, list[str]] = {
-            parameter(p): [literal(float(p == q)) for q in each] for p in each
-        }
+        slopes: dict[str, list[str]] = {parameter(p): [literal(float(p == q)) for q in each] for p in each}
         for k, name in enumerate(self.state):
             slopes[name] = [first(k, p) if (k, p) in moving else ZERO for p in each]
         for k, p in moving:
@@ -157,7 +155,11 @@ def unroll(model: Recursion, n_arms: int) -> Unrolled:
         numbers += size
     trial, inputs = {}, []
     for name, by_arm in model.inputs.items():
-        operand = {"choice": lambda arm: "c", "chosen": lambda arm: f"h{arm}", "available": lambda arm: f"a{arm}"}
+        operand = {
+            "choice": lambda arm: "c",
+            "chosen": lambda arm: f"h{arm}",
+            "available": lambda arm: f"a{arm}",
+        }
         place = len(inputs)
         trial[name] = symbols.make(
             name, by_arm=by_arm, whole=name == "choice",
@@ -238,7 +240,11 @@ def _called(model: Recursion, which: str, state: Any, trial: Any, p: Any) -> Any
 def _after(model: Recursion, state: Any, trial: Any, p: Any) -> dict[str, Any]:
     found = _called(model, "update", state, trial, p)
     if not isinstance(found, Mapping) or set(found) != set(state):
-        got = f"a dict with {', '.join(map(repr, found))}" if isinstance(found, Mapping) else f"{type(found).__name__}"
+        got = (
+            f"a dict with {', '.join(map(repr, found))}"
+            if isinstance(found, Mapping)
+            else f"{type(found).__name__}"
+        )
         raise ValueError(
             f"update of the recursion {model.name!r} must return a dict with every state "
             f"({', '.join(map(repr, state))}); found {got}. States that stay as they are are returned too."
