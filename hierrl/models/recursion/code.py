@@ -29,39 +29,39 @@ CONSTANT_IN_SLOPES = "constant_in_slopes"
 # Truth values are the numbers 1 and 0.
 TEXT: dict[str, str] = {
     "Abs": "abs({0})",
-    "AND": "(1.0 if ({0} != 0.0 and {1} != 0.0) else 0.0)",
+    "AND": "(({0} != 0.0) & ({1} != 0.0)) * 1.0",
     "ArcTan": "math.atan({0})",
     "Ceil": "math.ceil({0})",
     "Clip": "min(max({0}, {1}), {2})",
     "Cos": "math.cos({0})",
     "Cosh": "math.cosh({0})",
-    "EQ": "(1.0 if {0} == {1} else 0.0)",
+    "EQ": "({0} == {1}) * 1.0",
     "Erf": "math.erf({0})",
     "Erfc": "math.erfc({0})",
     "Exp": "math.exp({0})",
     "Exp2": "2.0 ** {0}",
     "Expm1": "math.expm1({0})",
     "Floor": "math.floor({0})",
-    "GE": "(1.0 if {0} >= {1} else 0.0)",
-    "GT": "(1.0 if {0} > {1} else 0.0)",
+    "GE": "({0} >= {1}) * 1.0",
+    "GT": "({0} > {1}) * 1.0",
     "IntDiv": "math.floor({0} / {1})",
     "Invert": "(1.0 - {0})",
-    "IsInf": "(1.0 if math.isinf({0}) else 0.0)",
-    "IsNan": "(1.0 if {0} != {0} else 0.0)",
-    "LE": "(1.0 if {0} <= {1} else 0.0)",
-    "LT": "(1.0 if {0} < {1} else 0.0)",
+    "IsInf": "math.isinf({0}) * 1.0",
+    "IsNan": "({0} != {0}) * 1.0",
+    "LE": "({0} <= {1}) * 1.0",
+    "LT": "({0} < {1}) * 1.0",
     "Log": "np.log({0})",
     "Log10": "np.log10({0})",
     "Log1p": "np.log1p({0})",
     "Log2": "np.log2({0})",
     "Mod": "({0} % {1})",
-    "NEQ": "(1.0 if {0} != {1} else 0.0)",
+    "NEQ": "({0} != {1}) * 1.0",
     "Neg": "-{0}",
-    "OR": "(1.0 if ({0} != 0.0 or {1} != 0.0) else 0.0)",
+    "OR": "(({0} != 0.0) | ({1} != 0.0)) * 1.0",
     "Pow": "{0} ** {1}",
     "Reciprocal": "1.0 / {0}",
-    "Maximum": "({0} if {0} >= {1} else {1})",
-    "Minimum": "({0} if {0} <= {1} else {1})",
+    "Maximum": "select({0} >= {1}, {0}, {1})",
+    "Minimum": "select({0} <= {1}, {0}, {1})",
     "Sigmoid": "1.0 / (1.0 + math.exp(-{0}))",
     "Sign": "np.sign({0})",
     "Sin": "math.sin({0})",
@@ -70,12 +70,12 @@ TEXT: dict[str, str] = {
     "Sqr": "{0} * {0}",
     "Sqrt": "np.sqrt({0})",
     "Sub": "{0} - {1}",
-    "Switch": "({1} if {0} != 0.0 else {2})",
+    "Switch": "select({0} != 0.0, {1}, {2})",
     "Tan": "math.tan({0})",
     "Tanh": "math.tanh({0})",
     "Trunc": "math.trunc({0})",
     "TrueDiv": "{0} / {1}",
-    "XOR": "(1.0 if ({0} != 0.0) != ({1} != 0.0) else 0.0)",
+    "XOR": "(({0} != 0.0) != ({1} != 0.0)) * 1.0",
 }
 """What an operation of PyTensor is in Python, by the name of its class."""
 
@@ -192,11 +192,16 @@ def is_literal(operand: str) -> bool:
     return operand[0].isdigit() or operand[0] == "-" or operand.startswith("np.")
 
 
+def select(condition: bool, first: float, second: float) -> float:
+    """What compiled code calls by this name."""
+    return first if condition else second
+
+
 def _value(kind: str, operands: Sequence[str]) -> float:
     import math
 
     with np.errstate(all="ignore"):
-        return float(eval(text_of(kind, operands), {"np": np, "math": math}))
+        return float(eval(text_of(kind, operands), {"np": np, "math": math, "select": select}))
 
 
 def _known(variable: Any, known: Mapping[Any, str]) -> str:

@@ -185,7 +185,9 @@ class Recursion(Model):
         self._check_functions()
         self._check_names()
         self._set_bounds(bounds or {})
-        _DEFINED[self.fingerprint] = self
+        fingerprint = self.fingerprint  # calls the functions, which may be wrong
+        if name is not None:
+            _DEFINED[fingerprint] = self
 
     def _check_functions(self) -> None:
         for which in ("update", "logits", "probabilities"):

@@ -26,6 +26,7 @@ from numba import carray
 
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT
+from hierrl.kernels.select import select
 from hierrl.kernels.simulate import change_places, pick
 '''
 
@@ -164,7 +165,7 @@ class Writer:
         told = [operand for operand, name, _ in self.u.inputs if name == "known"][0]
         paid = [operand for operand, name, _ in self.u.inputs if name in (*PAID, "forgone")]
         after = [
-            *(f"h{i} = 1.0 if ch == {i} else 0.0" for i in self.arms),
+            *(f"h{i} = (ch == {i}) * 1.0" for i in self.arms),
             "c = float(ch)",
             *outcomes,
             f"is_known = ch >= 0 and {' and '.join(known)}",
@@ -184,7 +185,7 @@ class Writer:
                 f"{operand} = outcome[{row}, {max(arm, 0)}, t]"
                 for row, (operand, _, arm) in enumerate(self.u.inputs)
             ),
-            *(f"a{i} = 1.0 if available.shape[1] == 0 or available[{i}, t] else 0.0" for i in self.arms),
+            *(f"a{i} = 1.0 if available.shape[1] == 0 else available[{i}, t] * 1.0" for i in self.arms),
             "if ch < 0 and not missed[t]:",
             *_in(self.softmax(0)),
             *_in([f"p[{i}, 0] = y{i} / total" for i in self.arms]),
@@ -230,23 +231,24 @@ class Writer:
         """What is known of a trial."""
         lines = [f"ch = choice[{t}]", "c = float(ch)"]
         for i in self.arms:
-            lines += [f"h{i} = 1.0 if ch == {i} else 0.0"]
-            lines += [f"a{i} = 1.0 if available.shape[1] == 0 or available[{i}, {t}] else 0.0"]
+            lines += [f"h{i} = (ch == {i}) * 1.0"]
+            lines += [f"a{i} = 1.0 if available.shape[1] == 0 else available[{i}, {t}] * 1.0"]
         return lines + [f"{operand} = inputs[{j}, {t}]" for j, (operand, _, _) in enumerate(self.u.inputs)]
 
     def softmax(self, order: int) -> list[str]:
         """Logits ``x``, their exponentials ``y`` (0 for arms that are not shown), largest and sum."""
         lines = [*self.u.code.lines(self.u.logits)] if order == 0 else []
         lines += [f"x{i}_ = {x}" for i, x in enumerate(self.u.logits)]
-        lines += ["top = -np.inf", *(f"if a{i} != 0.0 and x{i}_ > top: top = x{i}_" for i in self.arms)]
-        lines += [f"y{i} = math.exp(x{i}_ - top) if a{i} != 0.0 else 0.0" for i in self.arms]
+        lines += [f"z{i} = select(a{i} != 0.0, x{i}_, -np.inf)" for i in self.arms]
+        lines += ["top = z0", *(f"top = select(z{i} > top, z{i}, top)" for i in self.arms[1:])]
+        lines += [f"y{i} = math.exp(z{i} - top)" for i in self.arms]
         return [*lines, f"total = {' + '.join(f'y{i}' for i in self.arms)}"]
 
     def of_chosen(self) -> str:
         """The chosen arm's logit."""
         text = f"x{self.arms[-1]}_"
         for i in reversed(self.arms[:-1]):
-            text = f"(x{i}_ if ch == {i} else {text})"
+            text = f"select(ch == {i}, x{i}_, {text})"
         return text
 
     def score(self, order: int) -> list[str]:
