@@ -199,6 +199,71 @@ def test_columns_forgone_rewards_biases_and_starts_reach_the_functions():
     np.testing.assert_allclose(problem.derivatives(theta, order=1)[1].T, slopes, atol=1e-5)
 
 
+def with_stimuli(updates: str) -> hr.Recursion:
+    """A memory for each stimulus that fades on every trial, whatever stimulus this is about."""
+
+    def faded(state, trial, p):
+        return state["w"] * (1 - p["phi"]) ** trial["since"]
+
+    return hr.Recursion(
+        name="stimuli",
+        parameters={"phi": "rate", "beta": "weight"},
+        states={"w": 0.0},
+        context="context",
+        updates=updates,
+        update=lambda s, t, p: {"w": pt.switch(t["chosen"] * t["known"], t["reward"], faded(s, t, p))},
+        logits=lambda s, t, p: p["beta"] * faded(s, t, p),
+    )
+
+
+@pytest.mark.parametrize("updates", ["outcomes", "trials"])
+def test_each_context_has_a_state_that_knows_how_old_it_is(updates):
+    data = random_behaviour(3, 40, 2, rich=True, seed=11)
+    assert np.unique(data["context"]).size > 1
+    problem, theta = (
+        prepare(with_stimuli(updates), data, reward_scale=1.0),
+        np.array([[0.1, 3.0], [0.2, 1.0], [0.3, 2.0]]),
+    )
+    loglik = np.full(data.sizes["trial"], np.nan)
+    for t, s in enumerate(np.repeat(np.arange(3), problem.n_rows)):
+        # All states fade by hand on every trial, and those that are written down fade from then on.
+        if problem.trials.reset[t]:
+            w = {context: np.zeros(2) for context in np.unique(data["context"])}
+        own, choice, reward = data["context"].values[t], data["choice"].values[t], data["reward"].values[t]
+        x = np.where(data["available"].values[t], theta[s, 1] * w[own], -np.inf)
+        if choice >= 0 and data["scored"].values[t]:
+            loglik[t] = x[choice] - np.log(np.exp(x).sum())
+        if choice >= 0 and np.isfinite(reward):
+            w[own] = w[own].copy()
+            w[own][choice] = reward
+        w = {context: value * (1 - theta[s, 0]) for context, value in w.items()}
+    np.testing.assert_allclose(problem.trial_loglik(theta), loglik, atol=1e-12)
+    _, gradient, hessian = problem.derivatives(theta)
+    for p in range(2):
+        step = 1e-6 * np.eye(2)[p]
+        (up, up_slope), (down, down_slope) = (problem.derivatives(theta + e, order=1) for e in (step, -step))
+        np.testing.assert_allclose(gradient[:, p], (up - down) / 2e-6, atol=1e-5)
+        np.testing.assert_allclose(hessian[:, :, p], (up_slope - down_slope) / 2e-6, atol=1e-4)
+
+
+def test_slopes_exist_where_nothing_is_left_of_the_past():
+    data = random_behaviour(1, 30, 2, rich=True, seed=11)
+    value, gradient, hessian = prepare(with_stimuli("outcomes"), data).derivatives(np.array([[1.0, 2.0]]))
+    assert np.isfinite(value).all() and np.isfinite(gradient).all() and np.isfinite(hessian).all()
+
+
+def test_a_simulation_keeps_contexts_apart_as_the_likelihood_does():
+    data = random_behaviour(2, 200, 2, rich=True, seed=3)
+    task = hr.Bandit.recorded(data.drop_vars(["forgone", "gain", "loss"]))
+    model = with_stimuli("outcomes")
+    played = hr.simulate(model, task, {"phi": 0.05, "beta": 400.0}, random_seed=1)
+    problem = prepare(model, played)
+    told = problem.trial_loglik(np.array([[0.05, 400.0], [0.05, 400.0]]))
+    # With so large a weight every choice but those among equals is certain.
+    assert (np.exp(told[problem.trials.scored]) > 0.49).all()
+    assert (np.exp(told[problem.trials.scored]) > 0.99).mean() > 0.5
+
+
 def test_rewards_are_scaled_unless_told_otherwise():
     data = random_behaviour(2, 30, 2, graded=True, seed=3)
     theta = np.array([[0.3, 0.2], [0.6, 0.1]])

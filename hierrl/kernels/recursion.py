@@ -52,6 +52,8 @@ class RowsOfTrials(NamedTuple):
     """(m, n or 0): arms that could be chosen."""
     inputs: npt.NDArray[np.float64]
     """(R, n): what else the functions read, outcomes on the scaled signal."""
+    context: npt.NDArray[np.int64]
+    """(n or 0,): which state the trial is about, where there are several."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def build_rows(model: Recursion, data: xr.Dataset, *, reward_scale: float) -> Ro
     known = choice >= 0
     columns = {}
     for name, by_arm in model.inputs.items():
-        if name not in ("choice", "chosen", "known", "available"):
+        if name not in ("choice", "chosen", "known", "available", "since"):
             columns[name] = _column(model, data, name, by_arm)
     for name in OUTCOMES:
         if name in columns:
@@ -260,19 +262,44 @@ def build_rows(model: Recursion, data: xr.Dataset, *, reward_scale: float) -> Ro
             columns[name] = np.where(known if columns[name].ndim == 1 else known[:, None], columns[name], 0.0)
     columns["known"] = known.astype(np.float64)
     learns = (known, choice >= 0, np.ones(choice.size, dtype=bool))[UPDATES[model.updates]]
+    context = _context(model, data)
+    if model.context:
+        columns["since"] = _since(context, learns, reset)
     rows = [
         columns[name] if arm < 0 else columns[name][:, arm]
         for _, name, arm in model.unrolled(data.sizes["arm"]).inputs
     ]
     return RowsOfTrials(
-        offset,
-        choice,
-        reset,
-        scored,
-        np.ascontiguousarray(learns),
-        shown_arms(data),
-        np.ascontiguousarray(rows),
+        offset=offset,
+        choice=choice,
+        reset=reset,
+        scored=scored,
+        learns=np.ascontiguousarray(learns),
+        available=shown_arms(data),
+        inputs=np.ascontiguousarray(rows),
+        context=context,
     )
+
+
+def _context(model: Recursion, data: xr.Dataset) -> npt.NDArray[np.int64]:
+    if model.context is None:
+        return np.zeros(0, dtype=np.int64)
+    column = column_of(data, model.context, f"The recursion {model.name!r}, with context={model.context!r},")
+    return np.unique(column.values, return_inverse=True)[1].astype(np.int64)
+
+
+def _since(
+    context: npt.NDArray[np.int64], learns: npt.NDArray[np.bool_], reset: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """(n,) trials since the state of the trial's context was last updated in the session, 0 if it never was."""
+    last, since = np.full(context.max(initial=0) + 1, -1), np.zeros(context.size)
+    for t, (c, learning, starts) in enumerate(zip(context, learns, reset, strict=True)):
+        if starts:
+            last[:] = -1
+        since[t] = t - last[c] if last[c] >= 0 else 0
+        if learning:
+            last[c] = t
+    return since
 
 
 def shown_arms(data: xr.Dataset) -> npt.NDArray[np.bool_]:
@@ -316,7 +343,7 @@ def _bounds(model: Recursion, data: xr.Dataset, scale: float) -> tuple[FloatArra
     return np.ascontiguousarray(lower), np.ascontiguousarray(upper)
 
 
-FROM_C = (INTS, INTS, INTS, FLAGS, FLAGS, FLAGS, FLAGS, FLOATS)
+FROM_C = (INTS, INTS, INTS, FLAGS, FLAGS, FLAGS, FLAGS, FLOATS, INTS)
 """Sizes and the arrays of `RowsOfTrials`."""
 
 
@@ -327,13 +354,20 @@ def gradient_caller(program: Program) -> Callable[..., Any]:
     compiled = getattr(program.loops, f"gradient_in_c_{program.key}")
     in_c = symbol(compiled, types.int64(*FROM_C, FLOATS, FLOATS, FLOATS))
 
-    def call(theta, offset, choice, reset, scored, learns, available, inputs):
+    def call(theta, offset, choice, reset, scored, learns, available, inputs, context):
         at = np.ascontiguousarray(theta)
         value, gradient = np.empty(at.shape[0]), np.empty(at.shape)
-        shape = (at.shape[0], at.shape[1], choice.shape[0], *available.shape, inputs.shape[0])
+        shape = (
+            at.shape[0],
+            at.shape[1],
+            choice.shape[0],
+            *available.shape,
+            inputs.shape[0],
+            context.shape[0],
+        )
         sizes = np.array(shape)
         rows = (offset.ctypes, choice.ctypes, reset.ctypes, scored.ctypes, learns.ctypes, available.ctypes)
-        in_c(sizes.ctypes, *rows, inputs.ctypes, at.ctypes, value.ctypes, gradient.ctypes)
+        in_c(sizes.ctypes, *rows, inputs.ctypes, context.ctypes, at.ctypes, value.ctypes, gradient.ctypes)
         return value, gradient
 
     return call
@@ -344,14 +378,14 @@ def probability_caller(program: Program) -> Callable[..., Any]:
     compiled = getattr(program.loops, f"probability_in_c_{program.key}")
     in_c = symbol(compiled, types.int64(*FROM_C, FLOATS, FLOATS, FLOATS))
 
-    def call(theta, offset, choice, reset, scored, learns, available, inputs):
+    def call(theta, offset, choice, reset, scored, learns, available, inputs, context):
         at = np.ascontiguousarray(theta)
         n, m = choice.shape[0], available.shape[0]
         probability, loglik = np.empty((m, n)), np.empty(n)
-        shape = (at.shape[0], at.shape[1], n, m, available.shape[1], inputs.shape[0])
+        shape = (at.shape[0], at.shape[1], n, m, available.shape[1], inputs.shape[0], context.shape[0])
         sizes = np.array(shape)
         rows = (offset.ctypes, choice.ctypes, reset.ctypes, scored.ctypes, learns.ctypes, available.ctypes)
-        in_c(sizes.ctypes, *rows, inputs.ctypes, at.ctypes, probability.ctypes, loglik.ctypes)
+        in_c(sizes.ctypes, *rows, inputs.ctypes, context.ctypes, at.ctypes, probability.ctypes, loglik.ctypes)
         return np.ascontiguousarray(probability.T)
 
     return call

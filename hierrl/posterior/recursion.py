@@ -13,7 +13,7 @@ from pytensor.graph.basic import Apply, Variable
 from hierrl.kernels.recursion import Program, RowsOfTrials, gradient_caller, probability_caller
 from hierrl.posterior.op import ArraysOp, disconnected, numba_njit
 
-SIGNATURE = "(s,p),(o),(n),(n),(n),(n),(m,a),(r,n)->(n)"
+SIGNATURE = "(s,p),(o),(n),(n),(n),(n),(m,a),(r,n),(d)->(n)"
 N_ARRAYS = len(RowsOfTrials._fields)
 
 
@@ -37,8 +37,8 @@ class RecursionLogLik(RecursionOp):
     def function(self) -> Callable[..., Any]:
         call = numba_njit(gradient_caller(self.program))
 
-        def recursion_log_lik(theta, offset, choice, reset, scored, learns, available, inputs):
-            return call(theta, offset, choice, reset, scored, learns, available, inputs)
+        def recursion_log_lik(theta, offset, choice, reset, scored, learns, available, inputs, context):
+            return call(theta, offset, choice, reset, scored, learns, available, inputs, context)
 
         return recursion_log_lik
 
@@ -62,8 +62,8 @@ class RecursionProbability(RecursionOp):
     def function(self) -> Callable[..., Any]:
         call = numba_njit(probability_caller(self.program))
 
-        def recursion_probability(theta, offset, choice, reset, scored, learns, available, inputs):
-            return call(theta, offset, choice, reset, scored, learns, available, inputs)
+        def recursion_probability(theta, offset, choice, reset, scored, learns, available, inputs, context):
+            return call(theta, offset, choice, reset, scored, learns, available, inputs, context)
 
         return recursion_probability
 

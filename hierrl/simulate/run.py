@@ -244,7 +244,7 @@ def _check_columns(model: Model, schedule: Schedule) -> None:
         | {c.context for c in model.channels if c.context}
     )
     if isinstance(model, Recursion):
-        read = {name for name, _ in model.columns}
+        read = {name for name, _ in model.columns} | ({model.context} if model.context else set())
         signals, wanted = signals | read, wanted | (read - own)
     absent = sorted(name for name in wanted if name not in schedule.frame)
     if absent:

@@ -87,7 +87,7 @@ def _play_recursion(
     task = (stage.missed, stage.forced, stage.uniform, stage.best, stage.turn, stage.streak)
 
     def work(subjects: IndexArray) -> None:
-        rows = (offset, trials.reset, trials.available)
+        rows = (offset, trials.reset, trials.available, trials.context)
         program.loops.play(subjects, scaled, *rows, outcome, *task, UPDATES[model.updates], choice, place)
 
     over_subjects(work, np.diff(offset), smallest=SMALL_CHUNK)

@@ -91,6 +91,10 @@ class Recursion(Model):
     columns : sequence of str or (str, "arm")
         Further variables of the behaviour that the functions read, by trial or by trial and arm. ``gain``, ``loss`` and
         ``forgone`` (by arm; 0 for the arm chosen) are outcomes.
+    context : str, optional
+        A column by trial, such as the stimulus shown: each of its values has a state of its own, and `update` sees that
+        of the trial. ``trial["since"]`` says how many trials ago the context's state was last updated in this session
+        (0 if never), for what fades meanwhile.
     updates : {"outcomes", "choices", "trials"}
         On which trials the state is updated: those with a known outcome (the others leave it as it is), those with a
         choice (where an outcome is unknown, it is 0 and so is ``known``), or all (after a missed choice ``chosen`` is
@@ -142,16 +146,33 @@ class Recursion(Model):
     Recursion(mine: alpha (rate), beta (weight); states q)
     """
 
+    declared: dict[str, tuple[str, float | None, float | None]]
+    """Parameter -> what its kind is called, and the bounds given with it."""
+    starts: dict[str, tuple[float | str, bool]]
+    """State -> start, and whether it has a value for each arm."""
+    update: Step
+    logits: Step | None
+    probabilities: Step | None
+    columns: tuple[tuple[str, bool], ...]
+    """Names, and whether they have a value for each arm."""
+    context: str | None
+    updates: Updates
+    scale: bool
+    units: dict[str, int]
+    per_arm: tuple[str, ...]
+    n_arms: int
+
     def __init__(
         self,
         *,
-        name: str,
+        name: str | None,
         parameters: Mapping[str, str | tuple[str, float, float]],
         states: Mapping[str, Start],
         update: Step,
         logits: Step | None = None,
         probabilities: Step | None = None,
         columns: Sequence[str | tuple[str, str]] = (),
+        context: str | None = None,
         updates: Updates = "outcomes",
         scale: bool = True,
         units: Mapping[str, int] | None = None,
@@ -167,6 +188,7 @@ class Recursion(Model):
             "logits": logits,
             "probabilities": probabilities,
             "columns": tuple(_column(each) for each in columns),
+            "context": context,
             "updates": updates,
             "scale": bool(scale),
             "units": dict(units or {}),
@@ -234,7 +256,7 @@ class Recursion(Model):
                 "units= are those of scaled rewards; with scale=False nothing is scaled: leave them out."
             )
         for name, _ in self.columns:
-            if name in ALWAYS:
+            if name in (*ALWAYS, "since"):
                 raise ValueError(f"trial[{name!r}] is always there: leave it out of columns=.")
 
     def _set_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> None:
@@ -267,7 +289,7 @@ class Recursion(Model):
     @property
     def inputs(self) -> dict[str, bool]:
         """What the functions find in `trial` -> whether it has a value for each arm."""
-        return {**ALWAYS, **dict(self.columns)}
+        return {**ALWAYS, **({"since": False} if self.context else {}), **dict(self.columns)}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -305,7 +327,7 @@ class Recursion(Model):
     def _arguments(self) -> dict[str, Any]:
         same = (
             *("name", "update", "logits", "probabilities", "updates", "scale", "units", "per_arm"),
-            *("bounds", "n_arms"),
+            *("bounds", "n_arms", "context"),
         )
         return {
             **{key: getattr(self, key) for key in same},

@@ -14,7 +14,7 @@ from hierrl.models.recursion.unrolled import Unrolled, first, second
 MOST_SECOND_DERIVATIVES = 400
 """Of the state: with more, second derivatives are differences of gradients."""
 
-TRIALS = "offset, choice, reset, scored, learns, available, inputs"
+TRIALS = "offset, choice, reset, scored, learns, available, inputs, context"
 """Arrays of a `hierrl.kernels.recursion.RowsOfTrials`."""
 
 HEAD = '''"""Written by hierrl.models.recursion.source, to be compiled."""
@@ -64,26 +64,29 @@ def draws_pass(subjects, theta, {trials}, state, probability, loglik):
 IN_C = """
 @njit(**JIT)
 def gradient_in_c_{key}(sizes, {trials}, theta, value, gradient):
-    z = carray(sizes, (6,))
+    z = carray(sizes, (7,))
     offset_, choice_, reset_ = carray(offset, (z[0] + 1,)), carray(choice, (z[2],)), carray(reset, (z[2],))
     scored_, learns_ = carray(scored, (z[2],)), carray(learns, (z[2],))
     available_, inputs_ = carray(available, (z[3], z[4])), carray(inputs, (z[5], z[2]))
+    context_ = carray(context, (z[6],))
     by_scalar = (z[0], z[1])
     at, out, slope = carray(theta, by_scalar), carray(value, (z[0],)), carray(gradient, by_scalar)
     for s in range(z[0]):
-        out[s] = subject_1(s, at[s], offset_, choice_, reset_, scored_, learns_, available_, inputs_, slope[s], slope)
+        out[s] = subject_1(s, at[s], offset_, choice_, reset_, scored_, learns_, available_, inputs_, context_,
+                           slope[s], slope)
     return 0
 
 
 @njit(**JIT)
 def probability_in_c_{key}(sizes, {trials}, theta, p, loglik):
-    z = carray(sizes, (6,))
+    z = carray(sizes, (7,))
     offset_, choice_, reset_ = carray(offset, (z[0] + 1,)), carray(choice, (z[2],)), carray(reset, (z[2],))
     scored_, learns_ = carray(scored, (z[2],)), carray(learns, (z[2],))
     available_, inputs_ = carray(available, (z[3], z[4])), carray(inputs, (z[5], z[2]))
+    context_ = carray(context, (z[6],))
     at, state = carray(theta, (z[0], z[1])), np.empty(({states}, z[2]))
     for s in range(z[0]):
-        subject_trials(s, at[s], offset_, choice_, reset_, scored_, learns_, available_, inputs_, state,
+        subject_trials(s, at[s], offset_, choice_, reset_, scored_, learns_, available_, inputs_, context_, state,
                        carray(p, (z[3], z[2])), carray(loglik, (z[2],)))
     return 0
 """
@@ -110,6 +113,7 @@ class Writer:
         self.u = unrolled
         self.arms = range(len(unrolled.logits))
         self.each = range(unrolled.n_parameters)
+        self.by_context = any(name == "since" for _, name, _ in unrolled.inputs)
         self.bends = len(unrolled.state) * len(unrolled.pairs) <= MOST_SECOND_DERIVATIVES
 
     def subject(self, order: int) -> str:
@@ -122,7 +126,13 @@ class Writer:
             sums += [f"h{p}_{q}" for p, q in u.pairs]
         body = [*self.begin(order), *(f"{name} = 0.0" for name in sums)]
         body += ["for t in range(offset[s], offset[s + 1]):"]
-        loop = [*self.reset(order), *self.read("t"), "if scored[t]:", *_in(self.score(order))]
+        loop = [
+            *self.reset(order),
+            *self.recall(order),
+            *self.read("t"),
+            "if scored[t]:",
+            *_in(self.score(order)),
+        ]
         loop += ["if learns[t]:", *_in(self.learn(order))]
         body += _in(loop)
         if order > 0:
@@ -134,7 +144,7 @@ class Writer:
     def subject_trials(self) -> str:
         """State (K, n) and probabilities (m, n) before each trial, log-probability (n,) of scored choices."""
         head = f"def subject_trials(s, theta, {TRIALS}, state, probability, loglik):"
-        loop = [*self.reset(0), *self.read("t"), *self.softmax(0)]
+        loop = [*self.reset(0), *self.recall(0), *self.read("t"), *self.softmax(0)]
         loop += [f"state[{k}, t] = {name}" for k, name in enumerate(self.u.state)]
         loop += [f"probability[{i}, t] = y{i} / total" for i in self.arms]
         loop += [f"loglik[t] = {self.of_chosen()} - top - np.log(total) if scored[t] else np.nan"]
@@ -149,8 +159,8 @@ class Writer:
         """
         m = len(self.arms)
         head = (
-            "def play(subjects, thetas, offset, reset, available, outcome, missed, forced, uniform, best, turn, streak,"
-            " updates, made, place):"
+            "def play(subjects, thetas, offset, reset, available, context, outcome, missed, forced, uniform, best,"
+            " turn, streak, updates, made, place):"
         )
         outcomes = [
             f"{operand} = outcome[{row}, {f'here[{arm}]' if arm >= 0 else 'here[ch] if ch >= 0 else 0'}, t]"
@@ -174,17 +184,21 @@ class Writer:
             *_in([f"{operand} = 0.0" for operand in paid]),
             *(f"{operand} = 0.0 if ch == {arm} else {operand}" for operand, arm in forgone),
             "if is_known or updates == 2 or (updates == 1 and ch >= 0):",
-            *_in(self.learn(0)),
+            *_in([*self.learn(0), *(["last[g] = t"] if self.by_context else [])]),
         ]
+        since = [operand for operand, name, _ in self.u.inputs if name == "since"]
         loop = [
             "if reset[t]:",
             *_in(["run = 0", "for i in range(here.size):", "    here[i] = i", *self.starts(0)]),
+            *_in(["last[:] = -1"] if self.by_context else []),
+            *self.recall(0),
             "ch = -1 if missed[t] else forced[t]",
             # Columns are those of arms, wherever these are; outcomes are read anew once the choice is made.
             *(
                 f"{operand} = outcome[{row}, {max(arm, 0)}, t]"
                 for row, (operand, _, arm) in enumerate(self.u.inputs)
             ),
+            *(f"{operand} = t - last[g] if last[g] >= 0 else 0.0" for operand in since),
             *(f"a{i} = 1.0 if available.shape[1] == 0 else available[{i}, t] * 1.0" for i in self.arms),
             "if ch < 0 and not missed[t]:",
             *_in(self.softmax(0)),
@@ -202,14 +216,34 @@ class Writer:
             f"p, here, run = np.empty(({m}, 1)), np.arange({m}), 0",
             "for s in subjects:",
             "    theta = thetas[s]",
-            *_in([*self.begin(0), "for t in range(offset[s], offset[s + 1]):", *_in(loop)]),
+            *_in([*self.begin(0), *(["last = np.full(n_contexts, -1)"] if self.by_context else [])]),
+            *_in(["for t in range(offset[s], offset[s + 1]):", *_in(loop)]),
         ]
         return "\n".join(["", "@njit(**JIT)", head, *_in(body), ""])
 
     def begin(self, order: int) -> list[str]:
         """Parameters as local variables; the state has to exist before the loop."""
         lines = [f"p{p} = theta[{p}]" for p in self.each]
-        return lines + [f"{name} = 0.0" for name in (*self.u.state, *self.slopes(order))]
+        names = (*self.u.state, *self.slopes(order))
+        if self.by_context:
+            lines += ["n_contexts = 1", "for t in range(offset[s], offset[s + 1]):"]
+            lines += [
+                "    n_contexts = max(n_contexts, context[t] + 1)",
+                f"memory = np.zeros(({len(names)}, n_contexts))",
+            ]
+        return lines + [f"{name} = 0.0" for name in names]
+
+    def recall(self, order: int) -> list[str]:
+        """The state in the trial's context."""
+        if not self.by_context:
+            return []
+        names = (*self.u.state, *self.slopes(order))
+        return ["g = context[t]", *(f"{name} = memory[{k}, g]" for k, name in enumerate(names))]
+
+    def keep(self, order: int) -> list[str]:
+        """Remember the state in the trial's context."""
+        names = (*self.u.state, *self.slopes(order)) if self.by_context else ()
+        return [f"memory[{k}, g] = {name}" for k, name in enumerate(names)]
 
     def slopes(self, order: int) -> list[str]:
         """Names of the slopes that go from trial to trial."""
@@ -225,7 +259,10 @@ class Writer:
         u = self.u
         lines = [f"{name} = {start}" for name, start in zip(u.state, u.start, strict=True)]
         own = {first(k, p) for k, p in u.moving if u.start[k] == f"p{p}"} if order > 0 else set()
-        return lines + [f"{name} = {1.0 if name in own else 0.0}" for name in self.slopes(order)]
+        lines += [f"{name} = {1.0 if name in own else 0.0}" for name in self.slopes(order)]
+        if self.by_context:
+            lines += ["for g in range(n_contexts):", *_in(self.keep(order))]
+        return lines
 
     def read(self, t: str) -> list[str]:
         """What is known of a trial."""
@@ -287,7 +324,7 @@ class Writer:
             ends |= {second(k, p, q): code.slope(slope[k, p], q) for k, p, q in sorted(u.bending)}
         ends = {name: end for name, end in ends.items() if name != end}
         # All at once: what comes later must not see what was changed before.
-        return [*code.lines(ends.values()), *_assigned(ends)]
+        return [*code.lines(ends.values()), *_assigned(ends), *self.keep(order)]
 
 
 def _assigned(ends: dict[str, str]) -> list[str]:

@@ -77,7 +77,7 @@ def _whole(operand: str) -> int:
 
 def elementwise(code: Code, op: Any, *arrays: Operands) -> Operands:
     """A scalar operation on arrays of operands."""
-    spread = np.broadcast_arrays(*arrays)
+    spread: Any = np.broadcast_arrays(*arrays)
     found = np.empty(spread[0].shape, dtype=object)
     for at in np.ndindex(found.shape):
         found[at] = code.apply(op, *(array[at] for array in spread))
@@ -103,7 +103,7 @@ def _elemwise(code: Code, node: Any, arrays: list[Operands]) -> Operands | list[
     op = node.op.scalar_op
     if len(node.outputs) == 1:
         return elementwise(code, op, *arrays)
-    spread = np.broadcast_arrays(*arrays)
+    spread: Any = np.broadcast_arrays(*arrays)
     found = [np.empty(spread[0].shape, dtype=object) for _ in node.outputs]
     for at in np.ndindex(spread[0].shape):
         values = code.graph(op.inputs, op.outputs, [array[at] for array in spread])
@@ -127,7 +127,8 @@ def _dimshuffle(code: Code, node: Any, arrays: list[Operands]) -> Operands:
 def _index(node: Any, arrays: list[Operands], first: int) -> tuple[Any, ...]:
     """Indices of a (Inc)Subtensor: whole numbers, slices, and operands where a position depends on the trial."""
     given = [array.item() for array in arrays[first:]]
-    index = indices_from_subtensor([Position(one) for one in given], node.op.idx_list)
+    positions: Any = [Position(one) for one in given]
+    index = indices_from_subtensor(positions, node.op.idx_list)
     return tuple(_resolved(one) for one in index)
 
 

@@ -132,7 +132,7 @@ def unroll(model: Recursion, n_arms: int) -> Unrolled:
     """Call the functions of a recursion with symbols and write out what they return."""
     code, scalars = Code(), model.scalars(range(n_arms))
     symbols, known = _Symbols(n_arms), {}
-    position = {(name.name, arm): p for p, (_, name, arm) in enumerate(scalars)}
+    position: dict[Any, int] = {(name.name, arm): p for p, (_, name, arm) in enumerate(scalars)}
     p = {
         each.name: symbols.make(
             each.name,
