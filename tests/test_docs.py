@@ -58,7 +58,8 @@ def test_code_of_a_page_can_be_read(page):
 
 
 INCLUDED = re.compile(
-    r"```\{literalinclude\} (?P<file>\S+)\n(?::dedent:\n)?:start-after: \"(?P<start>.+)\"\n:end-before: \"(?P<end>.+)\"\n```"
+    r"```\{literalinclude\} (?P<file>\S+)\n(?::dedent:\n)?"
+    r":start-after: \"(?P<start>.+)\"\n:end-before: \"(?P<end>.+)\"\n```"
 )
 
 

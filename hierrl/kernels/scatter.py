@@ -21,7 +21,7 @@ SPREADS = {"log": (np.log(3.0), 1.2), "identity": (0.0, 2.0), "lapse": (-3.0, 1.
 
 def scattered_starts(problem: Problem) -> FloatArray:
     """Starts (S, K, P): for each subject the likeliest of `N_POINTS` quasi-random points, the same for all."""
-    even = qmc.Sobol(problem.n_parameters, seed=0).random(N_POINTS)
+    even = qmc.Sobol(problem.n_parameters, rng=0).random(N_POINTS)
     even = EDGE + (1 - 2 * EDGE) * even
     points = np.empty_like(even)
     for k, (_, parameter, _) in enumerate(problem.scalars):

@@ -253,7 +253,7 @@ def _partials(op: ScalarOp, count: int) -> tuple[list[Any], list[Any]]:
     if type(op).__name__ == "Pow":
         # PyTensor's is y x^(y - 1), which at x = 0 and y = 0 is 0 times infinity.
         x, y = inputs
-        slope = ps.switch(ps.eq(y, 0.0), 0.0, y * x ** (y - 1.0))
+        slope = y * x ** ps.switch(ps.eq(y, 0.0), 1.0, y - 1.0)
         return inputs, [slope, op.L_op(inputs, [output], [ps.constant(np.float64(1.0))])[1]]
     slopes = op.L_op(inputs, [output], [ps.constant(np.float64(1.0))])
     return inputs, [slope if hasattr(slope.type, "dtype") else None for slope in slopes]
