@@ -7,7 +7,7 @@ import pytensor.tensor as pt
 import pytest
 
 import hierrl as hr
-from hierrl.kernels import recursion
+from hierrl.kernels import recursion_code
 from hierrl.kernels.problem import prepare
 from hierrl.models.recursion import source
 from tests.builders import random_behaviour
@@ -91,7 +91,7 @@ def test_working_memory_has_the_slopes_of_differences(memory):
 def test_differences_take_the_place_of_many_second_derivatives(memory, monkeypatch):
     data, problem, theta = memory
     monkeypatch.setattr(source, "MOST_SECOND_DERIVATIVES", 3)
-    monkeypatch.setattr(recursion, "_source", lambda _, model, m: source.source_of(model.unrolled(m)))
+    monkeypatch.setattr(recursion_code, "_source", lambda _, model, m: source.source_of(model.unrolled(m)))
     other = prepare(working_memory(), data, reward_scale=1.0)
     assert not hasattr(other.tables.loops, "pass_2")
     np.testing.assert_allclose(
@@ -305,3 +305,10 @@ def test_a_column_that_is_not_as_named_is_explained(changes, message):
     data = data.assign(holes=("trial", holes), group=("subject", np.array(["b", "a", "b"])))
     with pytest.raises(ValueError, match=message):
         prepare(rescorla_wagner(**changes), data)
+
+
+def test_a_machine_without_a_folder_to_write_to_compiles_anew(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    loops = recursion_code.loops_of("VALUE = 7\n")
+    assert loops.VALUE == 7 and str(tmp_path) not in str(loops.__file__)

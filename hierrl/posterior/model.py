@@ -14,7 +14,7 @@ import xarray as xr
 from hierrl.formulas import Formula
 from hierrl.kernels.lanes import Lanes, side_by_side
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.recursion import Program
+from hierrl.kernels.recursion_code import Program
 from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.symbols import pack_tables
 from hierrl.kernels.trials import Trials

@@ -10,7 +10,8 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 
-from hierrl.kernels.recursion import Program, RowsOfTrials, gradient_caller, probability_caller
+from hierrl.kernels.recursion_code import Program, gradient_caller, probability_caller
+from hierrl.kernels.recursion_rows import RowsOfTrials
 from hierrl.posterior.op import ArraysOp, disconnected, numba_njit
 
 SIGNATURE = "(s,p),(o),(n),(n),(n),(n),(m,a),(r,n),(d)->(n)"

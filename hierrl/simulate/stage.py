@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hierrl.kernels.recursion import UPDATES, Program, build_rows
+from hierrl.kernels.recursion_code import Program
+from hierrl.kernels.recursion_rows import UPDATES, build_rows
 from hierrl.kernels.simulate import Stage, play
 from hierrl.kernels.tables import build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects

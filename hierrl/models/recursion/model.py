@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from hierrl.models.abilities import Abilities
 from hierrl.models.channels import _NAME
 from hierrl.models.model import (
-    BIAS_BOUND,
     RESERVED,
-    WEIGHT_BOUND,
     Model,
     Parameter,
     _as_pair,
     _check_bound,
 )
+from hierrl.models.recursion.declared import ALWAYS, KINDS, OUTCOMES, column_of, kind_of, start_of
 
 if TYPE_CHECKING:
     from hierrl.models.recursion.unrolled import Unrolled
@@ -26,22 +25,6 @@ if TYPE_CHECKING:
 Step = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Any]
 Updates = Literal["outcomes", "choices", "trials"]
 Start = float | str | tuple[str, float | str]
-
-KINDS: dict[str, tuple[str, str, tuple[float | None, float | None]]] = {
-    "rate": ("rate", "logit", (0.0, 1.0)),
-    "weight": ("weight", "log", (0.0, WEIGHT_BOUND)),
-    "signed": ("weight", "identity", (-WEIGHT_BOUND, WEIGHT_BOUND)),
-    "start": ("start", "identity", (None, None)),
-    "bias": ("bias", "identity", (-BIAS_BOUND, BIAS_BOUND)),
-    "lapse": ("lapse", "logit", (0.0, 1.0)),
-}
-"""What the user calls a parameter -> kind, link and default bounds."""
-
-ALWAYS = {"choice": False, "chosen": True, "reward": False, "known": False, "available": True}
-"""What every trial holds -> whether there is a value for each arm."""
-
-OUTCOMES = {"reward": False, "gain": False, "loss": False, "forgone": True}
-"""Columns in reward units -> whether there is a value for each arm."""
 
 NO_HULL = (
     "A recursion is any update, and the relaxation knows only sums of channels: start from hr.fit_mle, which searches "
@@ -182,12 +165,12 @@ class Recursion(Model):
     ):
         given = {
             "name": name,
-            "declared": {key: _kind(key, value) for key, value in parameters.items()},
-            "starts": {key: _start(key, value) for key, value in states.items()},
+            "declared": {key: kind_of(key, value) for key, value in parameters.items()},
+            "starts": {key: start_of(key, value) for key, value in states.items()},
             "update": update,
             "logits": logits,
             "probabilities": probabilities,
-            "columns": tuple(_column(each) for each in columns),
+            "columns": tuple(column_of(each) for each in columns),
             "context": context,
             "updates": updates,
             "scale": bool(scale),
@@ -272,12 +255,12 @@ class Recursion(Model):
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters in the order in which they were declared."""
-        start_of = {begin: name for name, (begin, _) in self.starts.items() if isinstance(begin, str)}
+        begun_by = {begin: name for name, (begin, _) in self.starts.items() if isinstance(begin, str)}
         found = []
         for name, (word, low, high) in self.declared.items():
             kind, link, default = KINDS[word]
             pair = self.bounds.get(name, default if low is None else (low, high))
-            unit = self.units.get(name, self.units.get(start_of.get(name, ""), 0))
+            unit = self.units.get(name, self.units.get(begun_by.get(name, ""), 0))
             found.append(Parameter(name, kind, link, kind == "bias" or name in self.per_arm, unit, *pair))  # type: ignore[arg-type]
         return tuple(found)
 
@@ -373,43 +356,3 @@ def from_record(record: Mapping[str, Any]) -> Recursion:
         )
     bounds = {name: tuple(pair) for name, pair in record["bounds"].items()}
     return known if bounds == known.bounds else known.replace(bounds=bounds)
-
-
-def _kind(name: str, given: Any) -> tuple[str, float | None, float | None]:
-    word, *pair = (given,) if isinstance(given, str) else tuple(given)
-    if word not in KINDS or len(pair) not in (0, 2):
-        raise ValueError(
-            f"The parameter {name!r} must be a kind ({', '.join(KINDS)}) or (kind, lowest, highest); found {given!r}."
-        )
-    return (word, *_as_pair(name, pair)) if pair else (word, None, None)
-
-
-def _start(name: str, given: Any) -> tuple[float | str, bool]:
-    by_arm = not isinstance(given, list | tuple)
-    if not by_arm and (len(given) != 2 or given[0] != "scalar"):
-        raise ValueError(
-            f"The state {name!r} must start at a number, a name, or ('scalar', one); found {given!r}."
-        )
-    begin = given if by_arm else given[1]
-    if isinstance(begin, str):
-        return begin, by_arm
-    try:
-        value = float(begin)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise ValueError(
-            f"The state {name!r} must start at a finite number or a parameter's name; found {begin!r}."
-        )
-    return value, by_arm
-
-
-def _column(given: Any) -> tuple[str, bool]:
-    if isinstance(given, str):
-        return given, OUTCOMES.get(given, False)
-    name, dim = given
-    if dim != "arm":
-        raise ValueError(
-            f"A column is a name, or (name, 'arm') if it has a value for each arm; found {given!r}."
-        )
-    return name, True
