@@ -109,6 +109,14 @@ def test_every_kind_of_parameter_has_a_weak_prior(study):
     assert scale["g"] == 2 * scale["c"]
 
 
+def test_starts_of_rewards_that_are_not_scaled_have_a_prior_in_their_range(study):
+    changes = {"parameters": {"alpha": "rate", "beta": "weight", "begin": "start"}, "states": {"q": "begin"}}
+    scaled = hr.weak_prior(rescorla_wagner(**changes), study).table.set_index(["parameter", "coefficient"])
+    raw = hr.weak_prior(rescorla_wagner(**changes, scale=False, units={}), study).table
+    raw = raw.set_index(["parameter", "coefficient"])
+    assert (scaled.loc[("begin", "Intercept"), "loc"], raw.loc[("begin", "Intercept"), "loc"]) == (0.5, 2.5)
+
+
 def test_importance_points_are_scored_as_the_problem_scores():
     data = random_behaviour(4, 30, 3, rich=True, seed=1)
     problem = prepare(working_memory(), data)

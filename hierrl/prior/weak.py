@@ -168,7 +168,7 @@ def _terms(
 def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_scale: float) -> Scales:
     """The weak prior of one parameter, for the scaled signal."""
     if isinstance(model, Recursion):
-        return _of_kind(parameter, data, reward_scale)
+        return _of_kind(parameter, data, reward_scale if model.scale else 1.0)
     if parameter.kind == "start":
         return _start(parameter, model, data, reward_scale)
     if parameter.kind != "weight":

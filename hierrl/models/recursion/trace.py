@@ -16,7 +16,7 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import io_toposort
 from pytensor.tensor.subtensor import indices_from_subtensor
 
-from hierrl.models.recursion.code import CONSTANT_IN_SLOPES, ONE, ZERO, Code, is_literal, literal
+from hierrl.models.recursion.code import CONSTANT_IN_SLOPES, ZERO, Code, is_literal, literal
 
 Operands = npt.NDArray[np.object_]
 """Operands in the shape of a tensor."""
@@ -340,6 +340,3 @@ RULES: dict[str, Callable[[Code, Any, list[Operands]], Any]] = {
 
 def _rule_of(op: Any) -> Callable[[Code, Any, list[Operands]], Any] | None:
     return next((RULES[kind.__name__] for kind in type(op).__mro__ if kind.__name__ in RULES), None)
-
-
-__all__ = ["ONE", "Operands", "Unknown", "elementwise", "walk"]

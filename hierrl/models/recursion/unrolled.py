@@ -12,7 +12,7 @@ import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 
-from hierrl.models.recursion.code import ZERO, Code, is_literal, literal
+from hierrl.models.recursion.code import ZERO, Code, literal
 from hierrl.models.recursion.trace import Operands, Unknown, walk
 
 if TYPE_CHECKING:
@@ -276,6 +276,3 @@ def _fitting(
             f"found the shape {array.shape}."
         )
     return array.tolist()
-
-
-__all__ = ["Unrolled", "first", "is_literal", "parameter", "second", "unroll"]
