@@ -110,8 +110,8 @@ class Recursion(Model):
     A saved fit holds names, parameters, states and a fingerprint of the functions, not the functions themselves.
     To use it, run the code that makes the model first.
 
-    Second derivatives of a model with hundreds of state numbers and parameters take long to compile; beyond 400 second
-    derivatives of the state they are central differences of the exact gradients.
+    Second derivatives of a large model take long to compile: where the numbers of the state times the pairs of
+    parameters exceed 400, they are central differences of the exact gradients.
 
     Examples
     --------
