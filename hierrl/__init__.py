@@ -14,7 +14,7 @@ __version__ = "0.1.0.dev0"
 # Module of the package -> the public names it gives. A name and its module may be spelled alike.
 _PUBLIC = {
     "data": ("behaviour", "split", "to_table"),
-    "models": ("Channel", "Model", "Regressor", "model", "models"),
+    "models": ("Channel", "Model", "Recursion", "Regressor", "model", "models"),
     "fits": ("load",),
     "convex": ("fit_convex",),
     "mle": ("fit_mle",),

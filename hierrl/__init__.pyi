@@ -12,6 +12,7 @@ from hierrl.latents import log_likelihood as log_likelihood
 from hierrl.mle import fit_mle as fit_mle
 from hierrl.models import Channel as Channel
 from hierrl.models import Model as Model
+from hierrl.models import Recursion as Recursion
 from hierrl.models import Regressor as Regressor
 from hierrl.models import model as model
 from hierrl.models import models as models

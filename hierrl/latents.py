@@ -16,6 +16,7 @@ from hierrl.kernels.problem import Problem
 from hierrl.kernels.rule import LEARN, LEARN_OTHER
 from hierrl.kernels.tables import EXPONENT
 from hierrl.models.channels import Channel
+from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 
 FloatArray = npt.NDArray[np.float64]
@@ -131,7 +132,8 @@ def latents(
         point fit. With several outcome channels, value and prediction error have a dim ``channel`` before
         ``trial``; with none they are absent. The prediction error is NaN where nothing was learned from the
         choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
-        ``accumulate``).
+        ``accumulate``). For a `Recursion` the states take the place of channels; a scalar state has the same value for
+        all arms, and only states in reward units have prediction errors.
 
     Raises
     ------
@@ -246,31 +248,70 @@ def _units(
     }
 
 
-def _channels(problem: Problem) -> list[int]:
-    """The channels that have values: all that remember outcomes or columns."""
-    return [c for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
+@dataclass(frozen=True)
+class _Trace:
+    """What has values: a channel that remembers outcomes or columns, or a state of a recursion."""
+
+    index: int
+    label: str
+    factor: float
+    """From the scaled signal to raw units."""
+    unit: str
+
+
+def _traces(problem: Problem) -> list[_Trace]:
+    """All that have values."""
+    if isinstance(problem.model, Recursion):
+        units = problem.model.units
+        return [
+            _Trace(
+                k,
+                name,
+                problem.reward_scale ** units.get(name, 0),
+                "reward" if units.get(name) == 1 else "",
+            )
+            for k, name in enumerate(problem.model.starts)
+        ]
+    used = [(c, channel) for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
+    labels = _channel_labels([channel for _, channel in used])
+    return [
+        _Trace(
+            c,
+            label,
+            float(problem.reward_scale**channel.unit),
+            "reward" if channel.unit else "",
+        )
+        for (c, channel), label in zip(used, labels, strict=True)
+    ]
 
 
 def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Probability (n, m), value (C, n, m) and prediction error (C, n) at one draw, in raw units."""
     problem, data = told.problem, told.data
     path, probability, _ = problem.by_trial(told.theta[chain, draw])
-    used = _channels(problem)
-    channels = [problem.model.channels[c] for c in used]
-    scale = np.array([float(problem.reward_scale**channel.unit) for channel in channels])
-    value = path[used].transpose(0, 2, 1) * scale[:, None, None]
+    used = _traces(problem)
+    scale = np.array([trace.factor for trace in used])[:, None]
+    value = path[[trace.index for trace in used]].transpose(0, 2, 1) * scale[:, :, None]
     chosen = np.maximum(data["choice"].values, 0)
-    outcome = np.array([_outcome(problem, c, chosen, told.theta[chain, draw]) for c in used])
-    outcome = outcome.reshape(len(used), chosen.size) * scale[:, None]
+    outcome = np.array([_outcome(told, trace, chosen, told.theta[chain, draw]) for trace in used])
+    outcome = outcome.reshape(len(used), chosen.size) * scale
     error = outcome - np.take_along_axis(value, chosen[None, :, None], axis=2)[:, :, 0]
     return probability.T, value, error
 
 
-def _outcome(problem: Problem, c: int, chosen: npt.NDArray[np.int64], theta: FloatArray) -> FloatArray:
+def _outcome(
+    told: _Told, trace: _Trace, chosen: npt.NDArray[np.int64], theta: FloatArray
+) -> FloatArray:
     """(n,) what the chosen arm learned from, scaled; NaN where it did not or has no prediction error."""
-    trials, row = problem.trials, np.arange(chosen.size)
+    problem = told.problem
+    model, trials, row = problem.model, problem.trials, np.arange(chosen.size)
+    if isinstance(model, Recursion):
+        # what a state learns from is its author's secret, unless it is a reward
+        reward = told.data["reward"].values / trace.factor if trace.unit == "reward" else np.nan
+        return np.where(chosen == told.data["choice"].values, reward, np.nan)
+    c = trace.index
     learns = np.isin(trials.kind[c, chosen, row], (LEARN, LEARN_OTHER)) & (trials.choice >= 0)
-    if problem.model.channels[c].update == "accumulate":
+    if model.channels[c].update == "accumulate":
         learns = np.zeros_like(learns)
     target = trials.target[c, chosen, row]
     if problem.tables.power[c]:
@@ -307,17 +348,17 @@ def _mean_and_sd(every: Iterator[tuple[FloatArray, ...]]) -> list[FloatArray]:
 
 
 def _named(told: _Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
-    used = _channels(told.problem)
+    used = _traces(told.problem)
     probability, value, error = arrays
     variables: dict[str, Any] = {"probability": ((*lead, "trial", "arm"), probability)}
     coords: dict[Hashable, Any] = {name: ("trial", told.data[name].values) for name in BY_TRIAL}
     coords |= {"trial": told.data["trial"].values, "arm": told.data["arm"].values}
     coords |= told.draw_coords if "chain" in lead else {"statistic": ["mean", "sd"]}
     if used:
-        units = {"units": "reward"} if all(told.problem.model.channels[c].unit for c in used) else {}
+        units = {"units": "reward"} if all(trace.unit == "reward" for trace in used) else {}
         variables["value"] = ((*lead, "channel", "trial", "arm"), value, units)
         variables["prediction_error"] = ((*lead, "channel", "trial"), error, units)
-        coords["channel"] = _channel_labels([told.problem.model.channels[c] for c in used])
+        coords["channel"] = [trace.label for trace in used]
     kept = told.theta.shape[0] * told.theta.shape[1]
     attrs = {"draws": f"{kept} of {told.theta.shape[0] * told.n_draws}"}
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)

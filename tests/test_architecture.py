@@ -51,7 +51,7 @@ HEAVY = {
     "cvxpy": ("convex/",),
     "clarabel": ("convex/",),
     "pymc": ("posterior/",),
-    "pytensor": ("posterior/",),
+    "pytensor": ("posterior/", "models/recursion/"),
     "nutpie": ("posterior/",),
     "matplotlib": PLOTTING,
     "arviz_plots": PLOTTING,

@@ -1,6 +1,7 @@
 """Pages with code run: every block of Python, in order, prints what the page shows below it."""
 
 import contextlib
+import inspect
 import io
 import re
 import warnings
@@ -54,6 +55,24 @@ def test_code_of_a_page_can_be_read(page):
     assert blocks(page)
     for block in blocks(page):
         compile(block["code"], page, "exec")
+
+
+INCLUDED = re.compile(
+    r"```\{literalinclude\} (?P<file>\S+)\n(?::dedent:\n)?"
+    r":start-after: \"(?P<start>.+)\"\n:end-before: \"(?P<end>.+)\"\n```"
+)
+
+
+@pytest.mark.parametrize("page", ["own_model.md"])
+def test_code_that_a_page_includes_is_in_the_file(page):
+    text = (DOCS / page).read_text()
+    found = list(INCLUDED.finditer(text))
+    assert len(found) == text.count("{literalinclude}") > 0
+    for one in found:
+        source = (DOCS / one["file"]).read_text()
+        assert source.count(one["start"] + "\n") == source.count(one["end"] + "\n") == 1
+        inside = source.split(one["start"] + "\n")[1].split(one["end"] + "\n")[0]
+        compile(inspect.cleandoc("\n" + inside), one["file"], "exec")
 
 
 @pytest.mark.parametrize("page", [*PAGES, "groups.md"])

@@ -22,6 +22,7 @@ from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 CERTIFIED = 1e-3
@@ -70,10 +71,9 @@ def fit_convex(
     progress : bool
         Show a progress bar on a terminal.
     **options
-        For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats (1
-        if not given, 0 with exponents of utilities; 0 leaves the plain hull). For ``"monotone"``: ``horizon``, longest lag; ``solver``, any that
-        CVXPY can hand exponential cones to, and
-        its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
+        For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats
+        (1 if not given, 0 with exponents of utilities; 0 leaves the plain hull). For ``"monotone"``: ``horizon``,
+        longest lag; ``solver``, any that CVXPY can hand exponential cones to, and its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
         kernels (label -> CVXPY expression (subjects, lags)) that return a convex expression and a list of
         constraints; ``joint=True``, one problem for all subjects, so that these can tie them together.
 
@@ -90,7 +90,7 @@ def fit_convex(
     Raises
     ------
     TypeError, ValueError
-        If the data are not a behaviour Dataset or lack a column that the model needs.
+        If the data are not a behaviour Dataset or lack a column that the model needs, or the model is a `Recursion`.
 
     Notes
     -----
@@ -106,6 +106,8 @@ def fit_convex(
     True
     """
     check_behaviour(data)
+    if isinstance(model, Recursion):
+        raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")
     started = perf_counter()
     problem = prepare(model, data)
     if relaxation == "hull":

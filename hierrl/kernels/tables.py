@@ -98,7 +98,7 @@ class _Builder:
         self.model, self.n_arms, self.reward_scale = model, len(arms), reward_scale
         scalars = model.scalars(arms)
         self.position = {(p.name, arm): k for k, (_, p, arm) in enumerate(scalars)}
-        units = {parameter.name: parameter.unit for parameter in model.declared}
+        units = {parameter.name: parameter.unit for parameter in model.all_parameters}
         self.fixed = {name: value / reward_scale ** units[name] for name, value in model.fixed.items()}
         self.n_scalars = len(scalars)
         self.constants: list[float] = []

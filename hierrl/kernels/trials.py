@@ -101,6 +101,14 @@ def signal_range(model: Model, data: xr.Dataset, channel: int, *, reward_scale: 
     return float(known.min()), float(known.max())
 
 
+def reward_range(data: xr.Dataset, reward_scale: float) -> tuple[float, float]:
+    """Smallest and largest known reward, scaled, (0, 1) where there is no spread to speak of."""
+    known = data["reward"].values[np.isfinite(data["reward"].values)] / reward_scale
+    if known.size == 0 or known.min() == known.max():
+        return 0.0, 1.0
+    return float(known.min()), float(known.max())
+
+
 def n_contexts(model: Model, data: xr.Dataset) -> int:
     """How many contexts values are kept apart for."""
     return max((int(_context(channel, data).max()) + 1 for channel in model.channels), default=1)

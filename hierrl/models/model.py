@@ -113,10 +113,10 @@ class Model:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The free parameters in the order in which the parts name them."""
-        return tuple(parameter for parameter in self.declared if parameter.name not in self.fixed)
+        return tuple(parameter for parameter in self.all_parameters if parameter.name not in self.fixed)
 
     @cached_property
-    def declared(self) -> tuple[Parameter, ...]:
+    def all_parameters(self) -> tuple[Parameter, ...]:
         """The free and the fixed parameters."""
         found: dict[str, Parameter] = {}
         for parameter in self._declared():
@@ -217,6 +217,10 @@ class Model:
     def from_json(cls, text: str) -> Model:
         """The model that `to_json` wrote."""
         parts = json.loads(text)
+        if "recursion" in parts:
+            from hierrl.models.recursion import from_record  # a kind of model itself
+
+            return from_record(parts["recursion"])
         parts["channels"] = tuple(Channel(**channel) for channel in parts["channels"])
         parts["regressors"] = tuple(Regressor(**regressor) for regressor in parts["regressors"])
         return cls(**parts)
@@ -242,14 +246,14 @@ class Model:
     def _checked_bounds(self) -> dict[str, tuple[float, float]]:
         given = {name: _as_pair(name, pair) for name, pair in dict(self.bounds).items()}
         object.__setattr__(self, "bounds", {})
-        kinds = {parameter.name: parameter for parameter in self.declared}
-        object.__delattr__(self, "declared")  # the cache was filled without the bounds
+        kinds = {parameter.name: parameter for parameter in self.all_parameters}
+        object.__delattr__(self, "all_parameters")  # the cache was filled without the bounds
         for name, (lower, upper) in given.items():
             _check_bound(name, lower, upper, kinds)
         return given
 
     def _checked_fixed(self) -> dict[str, float]:
-        declared = {parameter.name: parameter for parameter in self.declared}
+        declared = {parameter.name: parameter for parameter in self.all_parameters}
         fixed = {}
         for name, value in dict(self.fixed).items():
             if name not in declared or declared[name].kind == "bias":

@@ -10,9 +10,10 @@ import xarray as xr
 
 from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
 from hierrl.formulas.design import typical_size
-from hierrl.kernels.trials import reward_scale_of, signal_range
+from hierrl.kernels.trials import reward_range, reward_scale_of, signal_range
 from hierrl.models.channels import FROM_REWARD, OUTCOME_SIGNALS, Weight
 from hierrl.models.model import Model, Parameter
+from hierrl.models.recursion import Recursion
 from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
 
 
@@ -85,7 +86,8 @@ def weak_prior(
 
     A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. A
     covariate that varies by session gives each subject a slope of its own, with mean N(0, as above) and
-    log sigma N(log half of that scale, 0.7). Weights of regressors, and of channels that remember a column of
+    log sigma N(log half of that scale, 0.7). Parameters of a `Recursion` get the numbers of their kind, start values in
+    the range of the scaled rewards or their bounds. Weights of regressors, and of channels that remember a column of
     the user's, are per unit of the column; their numbers follow its size.
 
     Parameters
@@ -171,6 +173,8 @@ def _terms(
 
 def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_scale: float) -> Scales:
     """The weak prior of one parameter, for the scaled signal."""
+    if isinstance(model, Recursion):
+        return _of_kind(parameter, data, reward_scale if model.scale else 1.0)
     if parameter.kind == "start":
         return _start(parameter, model, data, reward_scale)
     if parameter.kind != "weight":
@@ -186,6 +190,18 @@ def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_sc
         first[0].signal if first else next(r.column for r in model.regressors if r.weight == parameter.name)
     )
     return SIGNED_WEIGHT.times(1 / _signal_size(column, data))
+
+
+def _of_kind(parameter: Parameter, data: xr.Dataset, reward_scale: float) -> Scales:
+    """The weak prior of a recursion's parameter: what it does is known to its author alone, so its kind decides."""
+    if parameter.kind == "start":
+        low, high = parameter.lower, parameter.upper
+        low, high = reward_range(data, reward_scale) if low is None or high is None else (low, high)
+        return _in_range(low, high)
+    if parameter.kind == "weight":
+        signed = SIGNED_OUTCOME_WEIGHT if parameter.unit != 0 else SIGNED_WEIGHT
+        return WEIGHT if parameter.link == "log" else signed
+    return BY_KIND[parameter.kind]
 
 
 def _signal_size(signal: str, data: xr.Dataset) -> float:
@@ -204,5 +220,9 @@ def _start(parameter: Parameter, model: Model, data: xr.Dataset, reward_scale: f
         uses = model.starts_of(parameter.name)
         ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
         low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    return _in_range(low, high)
+
+
+def _in_range(low: float, high: float) -> Scales:
     in_units = START.times(high - low)
     return Scales(low + in_units.loc, in_units.scale, in_units.slope, in_units.log_sigma)

@@ -13,6 +13,7 @@ import xarray as xr
 
 from hierrl.models.channels import FROM_REWARD, OUTCOMES
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
@@ -38,7 +39,8 @@ def simulate(
     r"""Behaviour of subjects who choose as a model says.
 
     On each trial arm i is chosen with the probability that `Model` defines, the task pays, and the channels
-    learn: the same rules that `fit_*` score choices with, run forward.
+    learn: the same rules that `fit_*` score choices with, run forward. A `Recursion` divides rewards by the largest
+    absolute payoff of the task (by that of its data, if parameters come from a prior).
 
     Parameters
     ----------
@@ -249,6 +251,9 @@ def _check_columns(model: Model, schedule: Schedule) -> None:
         | {r.column for r in model.regressors}
         | {c.context for c in model.channels if c.context}
     )
+    if isinstance(model, Recursion):
+        read = {name for name, _ in model.columns} | ({model.context} if model.context else set())
+        signals, wanted = signals | read, wanted | (read - own)
     absent = sorted(name for name in wanted if name not in schedule.frame)
     if absent:
         raise ValueError(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hierrl.kernels.recursion_code import Program
+from hierrl.kernels.recursion_rows import UPDATES, build_rows
 from hierrl.kernels.simulate import Stage, play
 from hierrl.kernels.tables import build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
@@ -21,6 +23,7 @@ from hierrl.kernels.trials import (
 )
 from hierrl.models.channels import FROM_REWARD, Channel
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
 
 OPTIONAL = ("gain", "loss", "forgone", "available", "context")
@@ -37,6 +40,8 @@ def play_schedule(
     """
     n, m = schedule.reward.shape
     blank = _blank(schedule)
+    if isinstance(model, Recursion):
+        return _play_recursion(model, schedule, theta, uniform, scale=reward_scale if model.scale else 1.0)
     arms = blank["arm"].values.tolist()
     tables = build_tables(model, arms, reward_scale=reward_scale, n_contexts=n_contexts(model, blank))
     trials = build_trials(model, blank, tables, reward_scale=reward_scale)
@@ -52,6 +57,39 @@ def play_schedule(
         play(tables, trials, subjects, theta, stage, choice, place)
 
     over_subjects(work, np.diff(trials.offset), smallest=SMALL_CHUNK)
+    return choice, place
+
+
+def _play_recursion(
+    model: Recursion, schedule: Schedule, theta: FloatArray, uniform: FloatArray, *, scale: float
+) -> tuple[IntArray, IntArray]:
+    """As `play_schedule`."""
+    n, m = schedule.reward.shape
+    blank = _blank(schedule)
+    program, trials = Program(model, m), build_rows(model, blank, reward_scale=1.0)
+    offset = trials.offset
+    if len(theta) != offset.size - 1:
+        first, _ = session_rows(blank)
+        offset = np.append(first, n).astype(np.int64)
+    units = np.array(
+        [each.unit for _, each, _ in model.scalars(blank["arm"].values.tolist())], dtype=np.float64
+    )
+    stage, scaled = _stage(model, schedule, uniform, 1.0), np.ascontiguousarray(theta / scale**units)
+    payoffs = {**_parts(schedule), "forgone": _forgone(schedule)}
+    outcome = np.stack(
+        [
+            payoffs[name].T / scale if name in payoffs else np.broadcast_to(row, (m, n))
+            for (_, name, _), row in zip(model.unrolled(m).inputs, trials.inputs, strict=True)
+        ]
+    )
+    choice, place = np.full(n, -1, dtype=np.int64), np.tile(np.arange(m), (n, 1))
+    task = (stage.missed, stage.forced, stage.uniform, stage.best, stage.turn, stage.streak)
+
+    def work(subjects: IndexArray) -> None:
+        rows = (offset, trials.reset, trials.available, trials.context)
+        program.loops.play(subjects, scaled, *rows, outcome, *task, UPDATES[model.updates], choice, place)
+
+    over_subjects(work, np.diff(offset), smallest=SMALL_CHUNK)
     return choice, place
 
 
@@ -127,6 +165,8 @@ def behaviour_of(model: Model, schedule: Schedule, choice: IntArray, place: IntA
     n, row, chosen = choice.size, np.arange(choice.size), choice >= 0
     paid = {k: np.where(chosen, v[row, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
     signals = {channel.signal for channel in model.channels}
+    if isinstance(model, Recursion):
+        signals |= {name for name, _ in model.columns}
     kept = ["reward", *(k for k in ("gain", "loss") if getattr(schedule, k) is not None or k in signals)]
     scored = chosen & (np.full(n, True) if schedule.forced is None else schedule.forced < 0)
     if "available" in frame:
