@@ -299,9 +299,7 @@ def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray
     return probability.T, value, error
 
 
-def _outcome(
-    told: _Told, trace: _Trace, chosen: npt.NDArray[np.int64], theta: FloatArray
-) -> FloatArray:
+def _outcome(told: _Told, trace: _Trace, chosen: npt.NDArray[np.int64], theta: FloatArray) -> FloatArray:
     """(n,) what the chosen arm learned from, scaled; NaN where it did not or has no prediction error."""
     problem = told.problem
     model, trials, row = problem.model, problem.trials, np.arange(chosen.size)
