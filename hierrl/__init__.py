@@ -25,11 +25,13 @@ _PUBLIC = {
     "contrast": ("contrast",),
     "simulate": ("Bandit", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
+    "checks": ("predictive_check",),
     "plots": (
         "plot_calibration",
         "plot_estimates",
         "plot_kernel",
         "plot_population",
+        "plot_predictive_check",
         "plot_prior_sensitivity",
         "plot_subject",
     ),

@@ -1,5 +1,6 @@
 # What `hierrl/__init__.py` loads on first use, for type checkers and editors; a test holds the two together.
 from hierrl.calibration import calibrate as calibrate
+from hierrl.checks import predictive_check as predictive_check
 from hierrl.compare import compare as compare
 from hierrl.contrast import contrast as contrast
 from hierrl.convex import fit_convex as fit_convex
@@ -19,6 +20,7 @@ from hierrl.plots import plot_calibration as plot_calibration
 from hierrl.plots import plot_estimates as plot_estimates
 from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population
+from hierrl.plots import plot_predictive_check as plot_predictive_check
 from hierrl.plots import plot_prior_sensitivity as plot_prior_sensitivity
 from hierrl.plots import plot_subject as plot_subject
 from hierrl.posterior import fit_posterior as fit_posterior

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.data import check_behaviour
-from hierrl.fits import check_fit, data_of, in_sessions, model_of, problem_of
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.trials import column_of
 from hierrl.models.channels import Channel
-from hierrl.models.values import Values, gather
+from hierrl.models.values import Values
+from hierrl.told import Told, told_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,7 +74,7 @@ def log_likelihood(
     """
     if by not in ("trial", "session", "subject"):
         raise ValueError(f"by={by!r} is not one of ('trial', 'session', 'subject').")
-    told = _told(fit, data, parameters, draws)
+    told = told_of(fit, data, parameters, draws)
     scored = np.flatnonzero(told.problem.trials.scored)
     if scored.size == 0:
         raise ValueError("No trial of the data is scored: there is nothing to give the log-likelihood of.")
@@ -147,7 +145,7 @@ def latents(
     >>> {name: latents[name].dims for name in latents}
     {'probability': ('trial', 'arm'), 'value': ('trial', 'arm'), 'prediction_error': ('trial',)}
     """
-    told = _told(fit, data, parameters, draws)
+    told = told_of(fit, data, parameters, draws)
     point = told.theta.shape[:2] == (1, 1)
     if not (point or summary or draws):
         told = told.thinned(LARGEST // (8 * sum(array.size for array in _latents(told, 0, 0))))
@@ -159,65 +157,6 @@ def latents(
         lead, arrays = ("chain", "draw"), _stacked(every, (chains, length))
     dataset = _named(told, lead, arrays)
     return dataset.isel(chain=0, draw=0, drop=True) if point else dataset
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A problem with the draws at which it is to be looked at."""
-
-    problem: Problem
-    data: xr.Dataset
-    theta: FloatArray
-    """(chain, draw, S, P) on the scaled signal."""
-    draw_coords: dict[Hashable, Any]
-    n_draws: int
-    """By chain, before thinning."""
-
-    def thinned(self, draws: int) -> _Told:
-        """With at most so many draws in all, evenly spaced in each chain."""
-        chains, length = self.theta.shape[:2]
-        kept = np.unique(np.linspace(0, length - 1, max(1, min(length, draws // chains))).astype(np.int64))
-        coords = {**self.draw_coords, "draw": np.asarray(self.draw_coords["draw"])[kept]}
-        return _Told(self.problem, self.data, self.theta[:, kept], coords, self.n_draws)
-
-
-def _told(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None, draws: int | None) -> _Told:
-    check_fit(fit)
-    if draws is not None and draws < 1:
-        raise ValueError(f"draws must be at least 1; found {draws}.")
-    posterior = fit["posterior"].to_dataset()
-    if data is None:
-        data = data_of(fit)
-    else:
-        check_behaviour(data)
-        _check_same_arms(fit, data)
-    problem = problem_of(fit, data)
-    values = posterior if parameters is None else parameters
-    subjects, arms = data["subject"].values.tolist(), data["arm"].values.tolist()
-    raw = gather(model_of(fit), values, subjects=subjects, arms=arms)
-    if raw.ndim > 4:
-        raise ValueError(
-            f"Parameters may have the dims chain and draw before subject; found {raw.ndim - 2} of them."
-        )
-    theta = raw.reshape((1,) * (4 - raw.ndim) + raw.shape) / problem.raw_factor()
-    if parameters is None:
-        problem, theta = in_sessions(fit, problem, theta, data)
-    source = values if isinstance(values, xr.Dataset) else xr.Dataset()
-    coords: dict[Hashable, Any] = {
-        dim: source[dim].values if dim in source.indexes else np.arange(size)
-        for dim, size in zip(("chain", "draw"), theta.shape[:2], strict=True)
-    }
-    told = _Told(problem, data, theta, coords, theta.shape[1])
-    return told if draws is None else told.thinned(draws * theta.shape[0])
-
-
-def _check_same_arms(fit: xr.DataTree, data: xr.Dataset) -> None:
-    fitted, found = data_of(fit)["arm"].values.tolist(), data["arm"].values.tolist()
-    if fitted != found:
-        raise ValueError(
-            f"The new data have the arms {found}, the fit has {fitted}. "
-            f"Name them alike, in the same order: hr.behaviour(..., arms={fitted})."
-        )
 
 
 def _units(
@@ -250,7 +189,7 @@ def _channels(problem: Problem) -> list[int]:
     return [c for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
 
 
-def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _latents(told: Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Probability (n, m), value (C, n, m) and prediction error (C, n) at one draw, in raw units."""
     problem, data = told.problem, told.data
     path, probability, _ = problem.by_trial(told.theta[chain, draw])
@@ -300,7 +239,7 @@ def _mean_and_sd(every: Iterator[tuple[FloatArray, ...]]) -> list[FloatArray]:
     return [np.stack([m, np.sqrt(q / (count - 1))]) for m, q in zip(mean, squares, strict=True)]
 
 
-def _named(told: _Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
+def _named(told: Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
     used = _channels(told.problem)
     probability, value, error = arrays
     variables: dict[str, Any] = {"probability": ((*lead, "trial", "arm"), probability)}
