@@ -10,14 +10,18 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from hierrl.summary.intervals import HIGH, LOW, NAME, TAIL
+from hierrl.formulas.cells import EVERYBODY
+from hierrl.summary.intervals import NAME, TAIL
 
 FloatArray = npt.NDArray[np.float64]
+Row = dict[str, Any]
 
 ALARM = 0.05
 """A statistic is passed above this p-value."""
 TINY = 1e-9
 """Spread of replicates below which they are taken as all the same."""
+SMALL_P = 0.01
+"""P-values below are not told apart: they rest on a handful of replicates."""
 NAMED = 6
 """So many points of a statistic are called by their class; more are counted."""
 
@@ -119,7 +123,7 @@ def _flat(values: xr.DataArray) -> FloatArray:
     return values.values.reshape(*values.shape[:lead], -1)
 
 
-def _points(observed: FloatArray, simulated: FloatArray, own: FloatArray) -> list[dict[str, Any]]:
+def _points(observed: FloatArray, simulated: FloatArray, own: FloatArray) -> list[Row]:
     """Observed (K,), simulated (R, K), and p-values of the group's subjects (s, K)."""
     p = p_values(observed, simulated)
     rows = []
@@ -132,8 +136,8 @@ def _points(observed: FloatArray, simulated: FloatArray, own: FloatArray) -> lis
                 "subjects": int(known.sum()),
                 "observed": observed[k],
                 "predicted": values.mean() if values.size else np.nan,
-                LOW.lstrip("_"): low,
-                HIGH.lstrip("_"): high,
+                "eti95_low": low,
+                "eti95_high": high,
                 "p": p[k],
                 "outside": bool(observed[k] < low or observed[k] > high),
                 "subjects_outside": (own[known, k] <= ALARM).mean() if known.any() else np.nan,
@@ -144,49 +148,55 @@ def _points(observed: FloatArray, simulated: FloatArray, own: FloatArray) -> lis
 
 def sentences(points: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[str]:
     """One for each statistic and group: where what was observed lies outside, or that it doesn't."""
-    for verdict in verdicts.itertuples():
-        mine = points[(points["statistic"] == verdict.statistic) & (points["group"] == verdict.group)]
-        where = "" if verdict.group == "all" else f" ({verdict.group})"
-        head = f"{verdict.statistic}{where}"
-        if verdict.points == 0:
+    rows: list[Row] = points.to_dict("records")
+    for verdict in verdicts.to_dict("records"):
+        mine = [
+            row
+            for row in rows
+            if (row["statistic"], row["group"]) == (verdict["statistic"], verdict["group"])
+        ]
+        known = [row for row in mine if np.isfinite(row["p"])]
+        where = "" if verdict["group"] == EVERYBODY else f" ({verdict['group']})"
+        head = f"{verdict['statistic']}{where}"
+        if not known:
             yield f"{head}: nobody has it, in the data or in the replicates."
-        elif verdict.points == 1:
-            yield f"{head}: {_single(mine[mine['p'].notna()].iloc[0])}"
+        elif len(known) == 1:
+            yield f"{head}: {_single(known[0])}"
         else:
-            yield f"{head}: {_several(mine, verdict)}"
+            yield f"{head}: {_several(known, verdict['joint_p'])}"
 
 
-def _single(row: pd.Series) -> str:
-    side = "within" if not row["outside"] else "above" if row["observed"] > row[HIGH.lstrip("_")] else "below"
+def _single(row: Row) -> str:
+    side = "within" if not row["outside"] else "above" if row["observed"] > row["eti95_high"] else "below"
     return (
         f"observed {row['observed']:.3f}, {side} the 95 % predictive interval {_ends(row)}, p {_p(row['p'])}."
     )
 
 
-def _several(rows: pd.DataFrame, verdict: Any) -> str:
-    rows = rows[rows["p"].notna()]
-    outside = rows[rows["outside"]]
-    joint = f"joint p {_p(verdict.joint_p)}"
-    if outside.empty:
-        return f"all {len(rows)} points lie within their 95 % predictive intervals, {joint}."
-    half = (outside[HIGH.lstrip("_")] - outside[LOW.lstrip("_")]).clip(lower=TINY)
-    worst = outside.loc[((outside["observed"] - outside["predicted"]).abs() / half).idxmax()]
-    named = f" ({'; '.join(outside['class'])})" if len(outside) <= NAMED else ""
-    verb = (
-        "lies outside its 95 % predictive interval"
-        if len(outside) == 1
-        else "lie outside their 95 % predictive intervals"
-    )
-    chance = "" if verdict.joint_p <= ALARM else ", as chance alone may do"
+def _several(rows: list[Row], joint: float) -> str:
+    outside = [row for row in rows if row["outside"]]
+    if not outside:
+        return f"all {len(rows)} points lie within their 95 % predictive intervals, joint p {_p(joint)}."
+    worst = max(outside, key=_distance)
+    named = f" ({'; '.join(row['class'] for row in outside)})" if len(outside) <= NAMED else ""
+    verb = "lies outside its 95 % predictive interval"
+    if len(outside) > 1:
+        verb = "lie outside their 95 % predictive intervals"
+    chance = "" if joint <= ALARM else ", as chance alone may do"
     return (
-        f"{len(outside)} of {len(rows)} points {verb}{named}, {joint}{chance}; "
+        f"{len(outside)} of {len(rows)} points {verb}{named}, joint p {_p(joint)}{chance}; "
         f"farthest at {worst['class']}: observed {worst['observed']:.3f}, interval {_ends(worst)}."
     )
 
 
-def _ends(row: pd.Series) -> str:
-    return f"({NAME} {row[LOW.lstrip('_')]:.3f} to {row[HIGH.lstrip('_')]:.3f})"
+def _distance(row: Row) -> float:
+    """From what is predicted, in widths of the interval."""
+    return abs(row["observed"] - row["predicted"]) / max(row["eti95_high"] - row["eti95_low"], TINY)
+
+
+def _ends(row: Row) -> str:
+    return f"({NAME} {row['eti95_low']:.3f} to {row['eti95_high']:.3f})"
 
 
 def _p(value: float) -> str:
-    return "< .01" if value < 0.01 else f"= {value:.2f}"
+    return "< .01" if value < SMALL_P else f"= {value:.2f}"

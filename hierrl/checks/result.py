@@ -44,11 +44,11 @@ class PredictiveCheck:
     @property
     def groups(self) -> tuple[str, ...]:
         """Levels of the covariate ``by``; ``all`` without one."""
-        return tuple(map(str, self.tree["groups"]["group"].values))
+        return tuple(str(level) for level in self.tree["groups"].to_dataset()["group"].values)
 
     @cached_property
     def _judged(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        member = self.tree["groups"]["member"].values
+        member = self.tree["groups"].to_dataset()["member"].values.astype(bool)
         return judged(self.observed, self.simulated, levels=self.groups, member=member)
 
     @property
@@ -94,7 +94,8 @@ class PredictiveCheck:
         )
 
     def _lines(self) -> list[str]:
-        order = self.verdicts["passed"].map({False: "fails", True: "passes"}).fillna("unknown")
+        words = {True: "passes", False: "fails", None: "unknown"}
+        order = [words[passed] for passed in self.verdicts["passed"].tolist()]
         return [f"{verdict:8}{text}" for verdict, text in zip(order, self.sentences, strict=True)]
 
     def __repr__(self) -> str:

@@ -66,7 +66,7 @@ class Statistic:
     """A number, or numbers by some classes, of each subject."""
 
     name: str
-    measure: Callable[[Rows, Layout], FloatArray | xr.DataArray]
+    measure: Callable[[Rows, Layout], Any]
     """-> (S, ...)"""
     classes: Callable[[Layout], Mapping[str, list[Any]]] = field(default=lambda layout: {})
     """Dims after the subject, with their labels."""
@@ -200,8 +200,10 @@ def chosen(
         ]
     if isinstance(asked, str) or callable(asked):
         asked = [asked]
-    named = asked.items() if isinstance(asked, Mapping) else [(None, one) for one in asked]
-    found = [_statistic(name, one) for name, one in named]
+    if isinstance(asked, Mapping):
+        found = [_statistic(one, str(name)) for name, one in asked.items()]
+    else:
+        found = [_statistic(one) for one in asked]
     names = [one.name for one in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(
@@ -212,7 +214,7 @@ def chosen(
     return found
 
 
-def _statistic(name: str | None, asked: Any) -> Statistic:
+def _statistic(asked: Any, name: str | None = None) -> Statistic:
     if callable(asked):
         own = name or getattr(asked, "__name__", type(asked).__name__)
         return Statistic(own, lambda rows, _: asked(rows), title=own.replace("_", " "))

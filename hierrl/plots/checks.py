@@ -153,7 +153,7 @@ def _title(check: PredictiveCheck, names: list[str]) -> str:
 
 
 def _draw(axes: Axes, check: PredictiveCheck, names: list[str], colours: Mapping[str, str]) -> None:
-    table = check.table[check.table["statistic"].isin(names)]
+    table = check.table.loc[check.table["statistic"].isin(names)]
     single = _is_number(check, names[0])
     if single:
         labels = [_short(check, name) for name in names]
@@ -167,7 +167,7 @@ def _draw(axes: Axes, check: PredictiveCheck, names: list[str], colours: Mapping
     parts = check.observed[names[0]].sizes["arm"] if several else 1
     markers = marker_of(check.groups)
     for g, group in enumerate(check.groups):
-        rows = table[table["group"] == group]
+        rows = table.loc[table["group"] == group]
         if single:
             rows = rows.set_index("statistic").loc[names]
         shift = (g - (len(check.groups) - 1) / 2) * (0 if ordered else APART)
