@@ -8,6 +8,8 @@ from hierrl.data import behaviour as behaviour
 from hierrl.data import split as split
 from hierrl.data import to_table as to_table
 from hierrl.fits import load as load
+from hierrl.identifiability import identifiability as identifiability
+from hierrl.latent_table import latent_table as latent_table
 from hierrl.latents import latents as latents
 from hierrl.latents import log_likelihood as log_likelihood
 from hierrl.mle import fit_mle as fit_mle

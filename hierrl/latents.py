@@ -1,19 +1,20 @@
-"""What a fit says of every trial: the probability of the choice, values, prediction errors, choice probabilities."""
+"""What a fit says of every trial: choice probabilities and their entropy, values and differences, prediction errors."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hierrl.fits import data_of
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.trials import column_of
 from hierrl.models.channels import Channel
 from hierrl.models.values import Values
-from hierrl.told import Told, told_of
+from hierrl.told import Told, of_subjects, told_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,12 +102,16 @@ def latents(
     data: xr.Dataset | None = None,
     parameters: Values | None = None,
     draws: int | None = None,
+    subjects: Sequence[Any] | None = None,
     summary: bool = False,
 ) -> xr.Dataset:
     r"""Values, prediction errors and choice probabilities on every trial.
 
     The value of arm i before trial t is the path :math:`F_{c,i}(t)` of the outcome channel, as if its
     weight were 1; the prediction error is :math:`u_t - F_{c,i}(t)` of the arm chosen, u being what it paid.
+    The value difference is the value of the arm chosen minus the largest one among the other arms that were
+    shown (with two arms: chosen minus unchosen; with more, the next best is what was given up, Boorman et al. 2009).
+    The entropy of the choice probabilities is :math:`-\sum_i p_i \log p_i`, in nats: 0 = sure, log m = all alike.
 
     Parameters
     ----------
@@ -117,18 +122,21 @@ def latents(
     draws : int, optional
         Use only so many draws of each chain, evenly spaced. If not given, as many as half a gigabyte holds,
         all of them in most studies (``attrs["draws"]`` says how many); a summary uses all.
+    subjects : sequence, optional
+        Only these subjects, by label. All draws of a large study, one subject after the other, need little memory:
+        ``for s in labels: hr.latents(fit, subjects=[s])``.
     summary : bool
         Give mean and standard deviation over all draws, along the dim ``statistic``, instead of draws.
 
     Returns
     -------
     Dataset
-        ``value (..., trial, arm)`` and ``prediction_error (..., trial)`` in raw reward units, ``probability
-        (..., trial, arm)``, where ``...`` is chain and draw; ``statistic`` in a summary; nothing for a
-        point fit. With several outcome channels, value and prediction error have a dim ``channel`` before
-        ``trial``; with none they are absent. The prediction error is NaN where nothing was learned from the
-        choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
-        ``accumulate``).
+        ``value (..., trial, arm)``, ``prediction_error`` and ``value_difference (..., trial)`` in raw reward units,
+        ``probability (..., trial, arm)``, ``entropy (..., trial)``, where ``...`` is chain and draw; ``statistic``
+        in a summary; nothing for a point fit. With several outcome channels, all that is about values has a dim
+        ``channel`` before ``trial``; with none it is absent. The prediction error is NaN where nothing was learned
+        from the choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
+        ``accumulate``). The value difference is NaN where no choice was made, or only one arm was shown.
 
     Raises
     ------
@@ -142,9 +150,11 @@ def latents(
     >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), truth, random_seed=1)
     >>> fit = hr.fit_mle(hr.model("rw"), data)
     >>> latents = hr.latents(fit)
-    >>> {name: latents[name].dims for name in latents}
-    {'probability': ('trial', 'arm'), 'value': ('trial', 'arm'), 'prediction_error': ('trial',)}
+    >>> {name: latents[name].dims for name in latents if name != "probability"}
+    {'entropy': ('trial',), 'value': ('trial', 'arm'), 'prediction_error': ('trial',), 'value_difference': ('trial',)}
     """
+    if subjects is not None:
+        data = of_subjects(data_of(fit) if data is None else data, subjects)
     told = told_of(fit, data, parameters, draws)
     point = told.theta.shape[:2] == (1, 1)
     if not (point or summary or draws):
@@ -189,8 +199,11 @@ def _channels(problem: Problem) -> list[int]:
     return [c for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
 
 
-def _latents(told: Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Probability (n, m), value (C, n, m) and prediction error (C, n) at one draw, in raw units."""
+def _latents(told: Told, chain: int, draw: int) -> tuple[FloatArray, ...]:
+    """Probability (n, m), entropy (n,), value (C, n, m), prediction error and value difference (C, n) at one draw.
+
+    In raw units.
+    """
     problem, data = told.problem, told.data
     path, probability, _ = problem.by_trial(told.theta[chain, draw])
     used = _channels(problem)
@@ -200,8 +213,23 @@ def _latents(told: Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray,
     choice = data["choice"].values
     chosen = np.maximum(choice, 0)[None, :, None]
     outcome = np.array([_outcome(channel, data) for channel in channels]).reshape(len(used), choice.size)
-    error = np.where(choice >= 0, outcome - np.take_along_axis(value, chosen, axis=2)[:, :, 0], np.nan)
-    return probability.T, value, error
+    own = np.where(choice >= 0, np.take_along_axis(value, chosen, axis=2)[:, :, 0], np.nan)
+    return probability.T, _entropy(probability), value, outcome - own, own - _best_other(value, data)
+
+
+def _entropy(probability: FloatArray) -> FloatArray:
+    """(n,) of probabilities (m, n); an arm that isn't shown adds nothing."""
+    return -np.sum(probability * np.log(np.where(probability > 0, probability, 1.0)), axis=0) + 0.0
+
+
+def _best_other(value: FloatArray, data: xr.Dataset) -> FloatArray:
+    """(C, n) largest of the values (C, n, m) of arms that were shown and not chosen; NaN if there are none."""
+    choice, arms = data["choice"].values, np.arange(value.shape[2])
+    other = arms != choice[:, None]
+    if "available" in data:
+        other &= data["available"].transpose("trial", "arm").values
+    largest = np.where(other, value, -np.inf).max(axis=2)
+    return np.where(np.isfinite(largest), largest, np.nan)
 
 
 def _outcome(channel: Channel, data: xr.Dataset) -> FloatArray:
@@ -241,8 +269,11 @@ def _mean_and_sd(every: Iterator[tuple[FloatArray, ...]]) -> list[FloatArray]:
 
 def _named(told: Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
     used = _channels(told.problem)
-    probability, value, error = arrays
-    variables: dict[str, Any] = {"probability": ((*lead, "trial", "arm"), probability)}
+    probability, entropy, value, error, difference = arrays
+    variables: dict[str, Any] = {
+        "probability": ((*lead, "trial", "arm"), probability),
+        "entropy": ((*lead, "trial"), entropy, {"units": "nats"}),
+    }
     coords: dict[Hashable, Any] = {name: ("trial", told.data[name].values) for name in BY_TRIAL}
     coords |= {"trial": told.data["trial"].values, "arm": told.data["arm"].values}
     coords |= told.draw_coords if "chain" in lead else {"statistic": ["mean", "sd"]}
@@ -250,6 +281,7 @@ def _named(told: Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Da
         units = {"units": "reward"} if all(told.problem.model.channels[c].is_outcome for c in used) else {}
         variables["value"] = ((*lead, "channel", "trial", "arm"), value, units)
         variables["prediction_error"] = ((*lead, "channel", "trial"), error, units)
+        variables["value_difference"] = ((*lead, "channel", "trial"), difference, units)
         coords["channel"] = _channel_labels([told.problem.model.channels[c] for c in used])
     kept = told.theta.shape[0] * told.theta.shape[1]
     attrs = {"draws": f"{kept} of {told.theta.shape[0] * told.n_draws}"}

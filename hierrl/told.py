@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.data import check_behaviour
+from hierrl.data.table import listed, nearest
 from hierrl.fits import check_fit, data_of, in_sessions, model_of, problem_of
 from hierrl.kernels.problem import Problem
 from hierrl.models.values import Values, gather
@@ -75,3 +76,17 @@ def check_same_arms(fit: xr.DataTree, data: xr.Dataset) -> None:
             f"The new data have the arms {found}, the fit has {fitted}. "
             f"Name them alike, in the same order: hr.behaviour(..., arms={fitted})."
         )
+
+
+def of_subjects(data: xr.Dataset, subjects: Sequence[Any]) -> xr.Dataset:
+    """The rows of some subjects, in the order of the data."""
+    labels = [subjects] if isinstance(subjects, str) or not isinstance(subjects, Sequence) else list(subjects)
+    known = data["subject"].values.tolist()
+    if strange := [label for label in labels if label not in known]:
+        raise ValueError(
+            f"There is no subject {strange[0]!r}.{nearest(strange[0], known)} There are {listed(known)}."
+        )
+    if not labels:
+        raise ValueError("subjects= names nobody.")
+    kept = [label for label in known if label in labels]
+    return data.isel(trial=np.flatnonzero(np.isin(data["trial_subject"].values, kept))).sel(subject=kept)

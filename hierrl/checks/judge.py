@@ -76,7 +76,7 @@ def predictive_interval(values: FloatArray) -> tuple[float, float]:
 def joint_p(observed: FloatArray, simulated: FloatArray) -> float:
     r"""All classes (K) of a statistic at once, simulated (R, K).
 
-    .. math:: T = \max_k |x_k - m_k| / s_k, \qquad p = (1 + \#\{T_r \ge T\}) / (1 + R)
+    .. math:: T = \sum_k (x_k - m_k)^2 / s_k^2, \qquad p = (1 + \#\{T_r \ge T\}) / (1 + R)
 
     with mean m and standard deviation s over what was observed and all replicates, which makes the p-value exact if
     the observed values come from the same distribution (Besag & Clifford 1989).
@@ -86,9 +86,8 @@ def joint_p(observed: FloatArray, simulated: FloatArray) -> float:
     if not usable.any():
         return float("nan")
     values = together[:, usable]
-    away = np.abs(values - values.mean(axis=0)) / np.maximum(values.std(axis=0), TINY)
-    farthest = away.max(axis=1)
-    return float((farthest >= farthest[0] - TINY).mean())
+    away = (((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), TINY)) ** 2).sum(axis=1)
+    return float((away >= away[0] - TINY).mean())
 
 
 def judged(

@@ -66,9 +66,9 @@ class PredictiveCheck:
     def verdicts(self) -> pd.DataFrame:
         """One row per statistic and group: all its classes at once.
 
-        ``joint_p`` is the share of replicates (and the data) whose farthest class is at least as far from the mean as
-        the observed one, in standard deviations (of a single class, its p); ``passed``: it is above .05. With R
-        replicates it can't be below 1 / (R + 1).
+        ``joint_p`` is the share of replicates (the data counted as one of them) that are at least as far from the
+        mean as the data, by the sum of squared distances in standard deviations; of a single class it is its p.
+        ``passed``: it is above .05. With R replicates it can't be below 1 / (R + 1).
         """
         return self._judged[1]
 
