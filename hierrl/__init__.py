@@ -25,7 +25,7 @@ _PUBLIC = {
     "compare": ("compare",),
     "identifiability": ("identifiability",),
     "contrast": ("contrast",),
-    "simulate": ("Bandit", "prior_predictive", "simulate"),
+    "simulate": ("Bandit", "Decks", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
     "checks": ("predictive_check",),
     "plots": (

@@ -32,6 +32,7 @@ from hierrl.prior import Prior as Prior
 from hierrl.prior import empirical_prior as empirical_prior
 from hierrl.prior import weak_prior as weak_prior
 from hierrl.simulate import Bandit as Bandit
+from hierrl.simulate import Decks as Decks
 from hierrl.simulate import prior_predictive as prior_predictive
 from hierrl.simulate import simulate as simulate
 

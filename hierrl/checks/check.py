@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from hierrl.checks.statistics import Layout, Measure, Statistic, chosen, layout_
 from hierrl.fits import check_fit
 from hierrl.formulas.membership import membership
 from hierrl.kernels.threads import ProgressBar
-from hierrl.simulate import Bandit, Recorded
+from hierrl.simulate import Bandit, Recorded, Task
 from hierrl.told import told_of
 
 BEST = "best_arm"
@@ -28,7 +27,7 @@ def predictive_check(
     fit: xr.DataTree,
     *,
     mode: Literal["replay", "generate"] = "replay",
-    task: Bandit | Recorded | None = None,
+    task: Task | None = None,
     statistics: Iterable[str | Measure] | Mapping[str, Measure] | None = None,
     by: str | None = None,
     best: str | None = None,
@@ -58,7 +57,7 @@ def predictive_check(
         From a ``fit_*`` function.
     mode : {"replay", "generate"}
         One step ahead, or new behaviour.
-    task : Bandit or Recorded, optional
+    task : Bandit, Decks or Recorded, optional
         What is played in *generate*; by default the recorded schedule, ``hr.Bandit.recorded(data, by=best)``, in which
         arms that a subject did not choose pay what they paid others on that trial, where the same arm was best. For
         comparisons it must be the task that the subjects had.
@@ -177,28 +176,29 @@ def _check_arguments(mode: str, task: Any, numbers: dict[str, Any]) -> None:
         raise ValueError(
             "A replay goes over the subjects' own trials and takes no task. Use mode='generate'."
         )
-    if task is not None and not isinstance(task, Bandit | Recorded):
+    if task is not None and not isinstance(task, Task):
         raise TypeError(
-            f"The task must be hr.Bandit(...) or hr.Bandit.recorded(data); found {type(task).__name__}."
+            "The task must be hr.Bandit(...), hr.Decks(...) or hr.Bandit.recorded(data); "
+            f"found {type(task).__name__}."
         )
     for name, number in numbers.items():
         if not isinstance(number, int | np.integer) or number < 1:
             raise ValueError(f"{name} must be a whole number of at least 1; found {number!r}.")
 
 
-def _task(task: Bandit | Recorded | None, data: xr.Dataset, best: str | None) -> Bandit | Recorded:
+def _task(task: Task | None, data: xr.Dataset, best: str | None) -> Task:
     if task is None:
         return Bandit.recorded(data, by=best)
-    arms = task.data["arm"].values.tolist() if isinstance(task, Recorded) else task.arms
-    if isinstance(task, Bandit):
-        if task.base.size != data.sizes["arm"]:
+    if isinstance(task, Recorded):
+        if task.data["subject"].values.tolist() != data["subject"].values.tolist():
             raise ValueError(
-                f"The task has {task.base.size} arms, the data have {data.sizes['arm']}: no statistic can be compared."
+                "The recorded schedule is of other subjects than the data. Take hr.Bandit.recorded(data) of the same "
+                "data."
             )
-        return task if arms is not None else replace(task, arms=tuple(data["arm"].values.tolist()))
-    if task.data["subject"].values.tolist() != data["subject"].values.tolist():
+        return task
+    if len(task.labels) != data.sizes["arm"]:
         raise ValueError(
-            "The recorded schedule is of other subjects than the data. Take hr.Bandit.recorded(data) of the same data."
+            f"The task has {len(task.labels)} arms, the data have {data.sizes['arm']}: no statistic can be compared."
         )
     return task
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from hierrl.fits import model_of
 from hierrl.models.model import Model
-from hierrl.simulate import Bandit, Recorded, simulate
+from hierrl.simulate import Recorded, Task, simulate
 from hierrl.simulate.stage import behaviour_of, play_schedule
 from hierrl.told import Told
 
@@ -38,7 +38,7 @@ def replays(told: Told, n: int, rng: np.random.Generator) -> Iterator[IntArray]:
 
 
 def generations(
-    fit: xr.DataTree, told: Told, task: Bandit | Recorded, n: int, rng: np.random.Generator
+    fit: xr.DataTree, told: Told, task: Task, n: int, rng: np.random.Generator
 ) -> Iterator[xr.Dataset]:
     """n times behaviour of the fitted subjects in a task."""
     play = _by_session(fit, told, task) if "sessions" in fit.children else _by_subject(fit, told, task)
@@ -49,7 +49,7 @@ def generations(
 Play = Callable[[int, int, np.random.Generator], xr.Dataset]
 
 
-def _by_subject(fit: xr.DataTree, told: Told, task: Bandit | Recorded) -> Play:
+def _by_subject(fit: xr.DataTree, told: Told, task: Task) -> Play:
     model, posterior = model_of(fit), fit["posterior"].to_dataset()
     posterior = posterior.sel(subject=told.data["subject"].values)[list(model.names)]
 
@@ -63,9 +63,9 @@ def _by_subject(fit: xr.DataTree, told: Told, task: Bandit | Recorded) -> Play:
     return play
 
 
-def _by_session(fit: xr.DataTree, told: Told, task: Bandit | Recorded) -> Play:
+def _by_session(fit: xr.DataTree, told: Told, task: Task) -> Play:
     """Subjects with slopes have parameters of their own in each session that was fitted."""
-    if isinstance(task, Bandit):
+    if not isinstance(task, Recorded):
         raise ValueError(
             "This fit has slopes within subjects, so its parameters belong to the sessions that were fitted. Leave out "
             "task=, or give hr.Bandit.recorded(data) of those sessions."

@@ -37,6 +37,8 @@ class Stage(NamedTuple):
     """(n, m): if arms change places after the trial, arm i takes the place of arm ``turn[i]``."""
     streak: npt.NDArray[np.int64]
     """(1,): arms change places after so many best choices in a row; 0 = never."""
+    by_card: npt.NDArray[np.bool_]
+    """(C,): row k of a session holds what the (k + 1)th choice of a place pays, not what trial k + 1 does."""
 
 
 @njit(**JIT)
@@ -58,6 +60,7 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
     value = np.empty((n_channels, tables.n_contexts[0], n_arms))
     x, p, log_total = np.empty((n_arms, 1)), np.empty((n_arms, 1)), np.empty(1)
     here, streak = np.arange(n_arms), 0
+    begin, taken = first, np.zeros(n_arms, dtype=np.int64)
     # Taken out of their tuples here, as handing over a tuple of arrays on every trial costs more than the
     # work.
     context, available, offered, forgone = trials.context, trials.available, stage.offered, stage.forgone
@@ -65,6 +68,7 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
     for row in range(first, last):
         if trials.reset[row]:
             streak = start_session(shape, value, here)
+            begin, taken[:] = row, 0
         chosen = -1 if stage.missed[row] else stage.forced[row]
         if chosen < 0 and not stage.missed[row]:
             for i in range(n_arms):
@@ -82,11 +86,14 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
                 tables.split[c] == 1,
                 tables.accumulate[c] == 1,
             )
-            signal = offered[c, here[chosen], row] if chosen >= 0 else np.nan
+            at = begin + taken[here[chosen]] if stage.by_card[c] and chosen >= 0 else row
+            signal = offered[c, here[chosen], at] if chosen >= 0 else np.nan
             for i in range(n_arms):
                 kind, target = aim(chosen, i, signal, forgone[row, here[i]], unchosen[c], missed_decay)
                 rate = shape[c, i, role_of(kind, target - value[c, k, i], split)]
                 value[c, k, i] = moved(value[c, k, i], target, rate, accumulate)[0]
+        if chosen >= 0:
+            taken[here[chosen]] += 1
         if chosen >= 0 and stage.streak[0] > 0:
             streak = streak + 1 if here[chosen] == stage.best[row] else 0
             if streak == stage.streak[0]:
