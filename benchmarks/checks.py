@@ -27,7 +27,7 @@ import hierrl as hr
 
 RESULTS = Path(__file__).parent / "results" / "checks.json"
 FOLDER, DPI = DOCS / "images", 110
-REPLICATES = 400
+REPLICATES = 200
 MODES = ("replay", "generate")
 TRACE = hr.Channel("choice", rate="alpha_choice", weight="beta_choice", unchosen="decay", signed=True)
 SIGNED = hr.Model(

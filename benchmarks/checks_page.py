@@ -117,7 +117,7 @@ def known(rows: dict[str, Row]) -> str:
         "below .1",
         "below .5",
         "channel worth < 2 nats",
-        "tied (|r| > .8)",
+        "tied (correlation beyond ±.8)",
     )
     return table(heads, lines)
 

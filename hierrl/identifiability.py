@@ -13,6 +13,7 @@ import xarray as xr
 
 from hierrl.compare.estimates import inside
 from hierrl.fits import check_fit, data_of, problem_of, settings_of, theta_of
+from hierrl.formulas import design_matrices
 from hierrl.kernels.problem import Problem
 from hierrl.marginal import importance_points, posterior_moments, weights
 from hierrl.models.channels import Weight
@@ -39,7 +40,8 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
     .. math:: \text{information} = 1 - \frac{\text{Var}(\theta_k \mid \text{choices})}{\text{Var}(\theta_k)}
 
     on the link scale: 0 = the choices leave the parameter as unknown as it was, 1 = they settle it. Of a posterior,
-    Var(θ | choices) is the variance of the subject's draws, and Var(θ) that of the population, posterior mean of σ².
+    Var(θ | choices) is the variance of the subject's draws, and Var(θ) that of another subject with the same
+    covariates: posterior mean of σ², plus the variance of the population's mean.
     A point fit has no variances. There, Var(θ) is what `weak_prior` leaves open of a subject (the variance of the
     population's median plus that of subjects around it), and Var(θ | choices) that of the subject's posterior under
     this prior alone, by importance sampling; no curvature at the estimate, which says nothing where that is on a bound.
@@ -127,16 +129,24 @@ def _from_draws(fit: xr.DataTree, problem: Problem) -> _Known:
 
 
 def _population_variance(fit: xr.DataTree, problem: Problem) -> FloatArray:
-    """(S, P) posterior mean of the variance of the population that the subject belongs to."""
-    sigma = fit["population"].to_dataset()["sigma"].sel(parameter=list(problem.labels))
-    variance = (sigma**2).mean(("chain", "draw"))
-    if "group" not in variance.dims:
-        return np.broadcast_to(variance.values, (problem.n_subjects, problem.n_parameters))
-    spread_by = settings_of(fit).get("spread_by")
-    group = data_of(fit)[spread_by].values.astype(str) if spread_by else None
-    if group is None:
-        return np.broadcast_to(variance.mean("group").values, (problem.n_subjects, problem.n_parameters))
-    return variance.transpose("group", "parameter").sel(group=group).values
+    """(S, P) of a subject like this one whose choices were not seen: spread, and what is open of the mean."""
+    population, settings = fit["population"].to_dataset(), settings_of(fit)
+    designs = design_matrices(
+        problem.model, data_of(fit), settings.get("formula"), spread_by=settings.get("spread_by")
+    )
+    factor = np.where(np.array(problem.links) == "identity", problem.raw_factor(), 1.0)
+    found = np.empty((problem.n_subjects, problem.n_parameters))
+    for k, label in enumerate(problem.labels):
+        design, here = designs[label], population.sel(parameter=label)
+        mu = here["mu"].sel(coefficient=list(design.names)).transpose("chain", "draw", "coefficient").values
+        spread = (here["sigma"] ** 2).mean(("chain", "draw"))
+        by_subject = (
+            spread.sel(group=np.array(design.groups.names)[design.groups.of_subject])
+            if "group" in spread.dims
+            else spread
+        )
+        found[:, k] = (by_subject.values + design.mean(mu).var(axis=(0, 1))) / factor[k] ** 2
+    return found
 
 
 def _from_points(fit: xr.DataTree, problem: Problem) -> _Known:
