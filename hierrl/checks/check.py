@@ -17,7 +17,7 @@ from hierrl.fits import check_fit
 from hierrl.formulas.membership import membership
 from hierrl.kernels.threads import ProgressBar
 from hierrl.simulate import Bandit, Recorded, Task
-from hierrl.told import told_of
+from hierrl.told import Told, told_of
 
 BEST = "best_arm"
 """What simulated behaviour calls the arm that pays best."""
@@ -125,34 +125,25 @@ def predictive_check(
     rows = rows_of(told.data, win=win, best=best, reversal=reversal)
     layout = layout_of(rows, bins=bins)
     found = chosen(statistics, mode=mode, knows_best=best is not None)
-    levels, member = membership(told.data, by, argument="by")
+    member = _members(told.data, by)
+    task = _task(task, told.data, best) if mode == "generate" else None
     rng = np.random.default_rng(random_seed)
-    if mode == "replay":
-        made: Iterator[Rows] = (rows.judged(choice) for choice in replays(told, replicates, rng))
-    else:
-        task = _task(task, told.data, best)
-        many = generations(fit, told, task, replicates, rng)
-        made = (
-            rows_of(one, win=rows.win, best=_best_in(one, best), reversal=_reversal_in(one, reversal))
-            for one in many
-        )
     with ProgressBar(progress, f"Predictive check ({mode})", replicates) as tick:
-        simulated = [_measured(found, one, layout, tick) for one in made]
-    subjects = told.data["subject"]
+        simulated = []
+        for one in _made(fit, told, rows, task=task, n=replicates, names=(best, reversal), rng=rng):
+            simulated.append(_statistics(found, one, layout))
+            tick(1)
+    subjects = told.data["subject"].values
     return result_of(
-        _statistics(found, rows, layout).assign_coords(subject=subjects.values),
-        [one.assign_coords(subject=subjects.values) for one in simulated],
-        member=xr.DataArray(
-            member.astype(np.int8),
-            {"group": np.array(levels), "subject": subjects.values},
-            ("group", "subject"),
-        ),
+        _statistics(found, rows, layout).assign_coords(subject=subjects),
+        [one.assign_coords(subject=subjects) for one in simulated],
+        member=member,
         attrs={
             "mode": mode,
             "by": by or "",
             "replicates": replicates,
             "draws": told.theta.shape[0] * told.theta.shape[1],
-            "task": repr(task) if mode == "generate" else "",
+            "task": "" if task is None else repr(task),
             "win": rows.win,
             "random_seed": -1 if random_seed is None else random_seed,
             "titles": json.dumps({one.name: one.title for one in found}),
@@ -160,9 +151,33 @@ def predictive_check(
     )
 
 
-def _measured(found: list[Statistic], rows: Rows, layout: Layout, tick: Any) -> xr.Dataset:
-    tick(1)
-    return _statistics(found, rows, layout)
+def _made(
+    fit: xr.DataTree,
+    told: Told,
+    rows: Rows,
+    *,
+    task: Task | None,
+    n: int,
+    names: tuple[str | None, str | None],
+    rng: np.random.Generator,
+) -> Iterator[Rows]:
+    """n times the model's choices, on the subjects' history or, given a task, on its own."""
+    if task is None:
+        for choice in replays(told, n, rng):
+            yield rows.judged(choice)
+        return
+    best, reversal = names
+    for data in generations(fit, told, task, n, rng):
+        # Tasks that know their best arm say it under a name of their own.
+        own = BEST if BEST in data else best
+        yield rows_of(data, win=rows.win, best=own, reversal=reversal if reversal in data else None)
+
+
+def _members(data: xr.Dataset, by: str | None) -> xr.DataArray:
+    """(group, subject), as whole numbers, which files can hold."""
+    levels, member = membership(data, by, argument="by")
+    coords = {"group": np.array(levels), "subject": data["subject"].values}
+    return xr.DataArray(member.astype(np.int8), coords, ("group", "subject"))
 
 
 def _statistics(found: list[Statistic], rows: Rows, layout: Layout) -> xr.Dataset:
@@ -201,12 +216,3 @@ def _task(task: Task | None, data: xr.Dataset, best: str | None) -> Task:
             f"The task has {len(task.labels)} arms, the data have {data.sizes['arm']}: no statistic can be compared."
         )
     return task
-
-
-def _best_in(data: xr.Dataset, best: str | None) -> str | None:
-    """Tasks that know their best arm say it under a name of their own."""
-    return BEST if BEST in data else best
-
-
-def _reversal_in(data: xr.Dataset, reversal: str | None) -> str | None:
-    return reversal if reversal is not None and reversal in data else None
