@@ -40,8 +40,6 @@ MODELS: Mapping[str, hr.Model] = {
     "subvalue": hr.model("subvalue"),
     "signed": SIGNED,
 }
-SHOWN = (("rw", "replay"), ("subvalue", "replay"), ("subvalue", "generate"), ("signed", "replay"))
-"""Checks with a figure."""
 THRESHOLDS = (0.1, 0.5)
 """Of information, as `identifiability` words it."""
 
@@ -57,6 +55,8 @@ class Study(NamedTuple):
     """Within which subjects lend each other payoffs that are not known."""
     posterior: str | None
     """The model that is also fitted as a posterior."""
+    shown: tuple[tuple[str, str], ...]
+    """Checks with a figure: model and mode."""
 
     def read(self, folder: Path) -> xr.Dataset:
         """Behaviour with covariates."""
@@ -67,8 +67,24 @@ class Study(NamedTuple):
 
 
 STUDIES = (
-    Study("fitzgerald_reversal", ("age_group", "best"), "age_group", "best", "best", "subvalue"),
-    Study("dezfouli_clinical_2arm", ("group", "condition"), "group", None, "condition", None),
+    Study(
+        "fitzgerald_reversal",
+        ("age_group", "best"),
+        "age_group",
+        "best",
+        "best",
+        "subvalue",
+        (("rw", "replay"), ("subvalue", "replay"), ("subvalue", "generate")),
+    ),
+    Study(
+        "dezfouli_clinical_2arm",
+        ("group", "condition"),
+        "group",
+        None,
+        "condition",
+        None,
+        (("rw", "replay"), ("signed", "replay")),
+    ),
 )
 
 
@@ -100,7 +116,7 @@ def examine(study: Study, options: argparse.Namespace) -> dict[str, Any]:
         known[name] = read_out(hr.identifiability(fit))
         print(study.name, name, flush=True)
         for mode in MODES:
-            if (name, mode) in SHOWN:
+            if (name, mode) in study.shown:
                 draw(checks[name][mode], f"checks_{study.name}_{name}_{mode}")
     if study.posterior:
         make = partial(posterior, MODELS[study.posterior], data, options.seed)

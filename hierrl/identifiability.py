@@ -250,7 +250,8 @@ def _clauses(row: dict[Any, Any], problem: Problem, interval: str) -> Iterator[s
     if row["channel_nats"] < WORTH and parameter.kind == "weight":
         yield f"it can't be told from 0, where the log-likelihood is lower by {nats} only"
     elif row["channel_nats"] < WORTH and weights:
-        yield f"as {' and '.join(weights)} can't be told from 0: what it drives is worth {nats} to the log-likelihood"
+        word = "as" if row["information"] < LITTLE else "though"
+        yield f"{word} {' and '.join(weights)} can't be told from 0: what it drives is worth {nats} to the log-likelihood"
     if abs(row["correlation"]) > TIED:
         yield (
             f"it trades off with {row['tied_to']} (correlation {row['correlation']:.2f}), so that the two are known "
