@@ -251,7 +251,10 @@ def _clauses(row: dict[Any, Any], problem: Problem, interval: str) -> Iterator[s
         yield f"it can't be told from 0, where the log-likelihood is lower by {nats} only"
     elif row["channel_nats"] < WORTH and weights:
         word = "as" if row["information"] < LITTLE else "though"
-        yield f"{word} {' and '.join(weights)} can't be told from 0: what it drives is worth {nats} to the log-likelihood"
+        yield (
+            f"{word} {' and '.join(weights)} can't be told from 0: what it drives is worth {nats} to the "
+            "log-likelihood"
+        )
     if abs(row["correlation"]) > TIED:
         yield (
             f"it trades off with {row['tied_to']} (correlation {row['correlation']:.2f}), so that the two are known "
