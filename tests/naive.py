@@ -292,11 +292,13 @@ def enact(
     before: tuple[Any, Any] | None = None
     traces: list[dict[Any, list[float]]] = []
     place, streak = list(range(n_arms)), 0
+    begin, drawn = 0, [0] * n_arms
     for t, row in enumerate(rows_of(schedule.frame)):
         values = values_of[row["subject"]]
         if (row["subject"], row["session"]) != before:
             traces, before = [{} for _ in model.channels], (row["subject"], row["session"])
             place, streak = list(range(n_arms)), 0
+            begin, drawn = t, [0] * n_arms
         q = []
         for channel, trace in zip(model.channels, traces, strict=True):
             start = beginning(channel, values, n_arms)
@@ -308,9 +310,16 @@ def enact(
             row["choice"] = int(schedule.forced[t])
         if schedule.missed[t]:
             row["choice"] = -1
-        paid = [float(schedule.reward[t, place[i]]) for i in range(n_arms)]
+        # A card lies as deep in its deck as the deck was chosen often; all else is paid by trial.
+        at = [begin + drawn[place[i]] if schedule.by_card else t for i in range(n_arms)]
+        paid = [float(schedule.reward[at[i], place[i]]) for i in range(n_arms)]
         row["reward"] = paid[row["choice"]] if row["choice"] >= 0 else math.nan
         row["gain"], row["loss"] = max(row["reward"], 0.0), min(row["reward"], 0.0)
+        if row["choice"] >= 0 and schedule.gain is not None and schedule.loss is not None:
+            here = (at[row["choice"]], place[row["choice"]])
+            row["gain"], row["loss"] = float(schedule.gain[here]), float(schedule.loss[here])
+        if row["choice"] >= 0:
+            drawn[place[row["choice"]]] += 1
         row["forgone"] = [x if there else math.nan for x, there in zip(paid, row["available"], strict=True)]
         told.append({**row, "place": list(place), "probability": p})
         for channel, one in zip(model.channels, q, strict=True):

@@ -29,6 +29,21 @@ TASKS = {
     "drifting": hr.Bandit(
         means=(40.0, 50.0, 60.0), sd=4.0, limits=(1.0, 98.0), drift=5.0, n_trials=(30, 40, 35)
     ),
+    "gains and losses": hr.Bandit(
+        (0.7, 0.3),
+        loss_odds=(0.5, 0.1),
+        loss=-3.0,
+        amounts=(0.0, 2.0),
+        drift=0.05,
+        reverse_chance=0.1,
+        n_trials=40,
+    ),
+    "pairs": hr.Bandit((0.8, 0.2, 0.7, 0.3), shown=((0, 1), (2, 3)), n_trials=41, forgone=True, n_sessions=2),
+    "shared": hr.Bandit(
+        means=(5.0, 8.0), step=1.0, drift=1.0, n_trials=range(30, 41), shared=True, missed=0.2
+    ),
+    "decks": hr.Decks.iowa(n_trials=45),
+    "decks, sessions": hr.Decks(((1.0, 2.0), (0.0, 5.0)), ((0.0, -1.0), (0.0, -2.0)), 15, 3, missed=0.2),
 }
 
 
@@ -102,14 +117,14 @@ COUNTERFACTUAL = [
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 @pytest.mark.parametrize("model", NAMED)
 def test_a_simulation_with_given_random_numbers_is_that_of_a_loop_by_hand(model, task):
-    arms = list(range(task.base.size))
+    arms = task.labels
     assert_as_by_hand(model, task, some_values(model, arms), n_subjects=3, seed=1)
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS.values() if task.forgone])
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if getattr(task, "forgone", False)])
 @pytest.mark.parametrize("model", COUNTERFACTUAL)
 def test_a_counterfactual_simulation_is_that_of_a_loop_by_hand(model, task):
-    arms = list(range(task.base.size))
+    arms = task.labels
     assert_as_by_hand(model, task, some_values(model, arms), n_subjects=3, seed=2)
 
 
@@ -294,5 +309,5 @@ def test_what_cannot_be_simulated_is_refused_with_the_reason(change, message):
 
 
 def test_a_task_of_another_kind_is_refused():
-    with pytest.raises(TypeError, match=r"must be hr.Bandit\(...\) or hr.Bandit.recorded\(data\); found str"):
+    with pytest.raises(TypeError, match=r"must be hr.Bandit\(...\), hr.Decks.*; found str"):
         hr.simulate(hr.model("rw"), "2arm", {"alpha": 0.3, "beta": 1.0})  # type: ignore[arg-type]

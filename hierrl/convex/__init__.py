@@ -73,7 +73,8 @@ def fit_convex(
     **options
         For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats
         (1 if not given, 0 with exponents of utilities; 0 leaves the plain hull). For ``"monotone"``: ``horizon``,
-        longest lag; ``solver``, any that CVXPY can hand exponential cones to, and its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
+        longest lag; ``solver``, any that CVXPY can hand exponential cones to, and its settings;
+        ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
         kernels (label -> CVXPY expression (subjects, lags)) that return a convex expression and a list of
         constraints; ``joint=True``, one problem for all subjects, so that these can tie them together.
 

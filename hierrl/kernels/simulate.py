@@ -41,6 +41,8 @@ class Stage(NamedTuple):
     """(n, m): if arms change places after the trial, arm i takes the place of arm ``turn[i]``."""
     streak: npt.NDArray[np.int64]
     """(1,): arms change places after so many best choices in a row; 0 = never."""
+    by_card: npt.NDArray[np.bool_]
+    """(C,): row k of a session holds what the (k + 1)th choice of a place pays, not what trial k + 1 does."""
 
 
 @njit(**JIT)
@@ -63,6 +65,7 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
     other = np.empty(value.shape)
     x, p, log_total = np.empty((n_arms, 1)), np.empty((n_arms, 1)), np.empty(1)
     here, streak = np.arange(n_arms), 0
+    opened, taken = first, np.zeros(n_arms, dtype=np.int64)
     # Taken out of their tuples here, as handing over a tuple of arrays on every trial costs more than the
     # work.
     context, available, offered, forgone = trials.context, trials.available, stage.offered, stage.forgone
@@ -70,6 +73,7 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
     for row in range(first, last):
         if trials.reset[row]:
             streak = start_session(learner, shape, value, other, here)
+            opened, taken[:] = row, 0
         chosen = -1 if stage.missed[row] else stage.forced[row]
         if chosen < 0 and not stage.missed[row]:
             for i in range(n_arms):
@@ -81,10 +85,11 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
             chosen = pick(p, shown, lapse, stage.uniform[row])
         choice[row] = chosen
         copy(here, place[row])
-        bad = stage.bad[here[chosen], row] if chosen >= 0 else False
         for c in range(n_channels):
             k, split, by_reward = context_of(context, c, row), tables.split[c] == 1, tables.by_reward[c] == 1
-            signal = offered[c, here[chosen], row] if chosen >= 0 else np.nan
+            at = opened + taken[here[chosen]] if stage.by_card[c] and chosen >= 0 else row
+            signal = offered[c, here[chosen], at] if chosen >= 0 else np.nan
+            bad = stage.bad[here[chosen], at] if chosen >= 0 else False
             for i in range(n_arms):
                 kind, target = aim(
                     chosen, i, n_arms, signal, forgone[row, here[i]], bad, unchosen[c], split, by_reward, missed_decay
@@ -99,6 +104,8 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
                         learner[c], kind, value[c, k, i], other[c, k, i], target, shape[c, i, 0], shape[c, i, 1],
                         shape[c, i, 2], shape[c, i, 3], shape[c, i, 4],
                     )  # fmt: skip
+        if chosen >= 0:
+            taken[here[chosen]] += 1
         if chosen >= 0 and stage.streak[0] > 0:
             streak = streak + 1 if here[chosen] == stage.best[row] else 0
             if streak == stage.streak[0]:

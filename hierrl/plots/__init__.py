@@ -1,11 +1,12 @@
 """Plots for papers: matplotlib, one look, figures that are returned and can be changed.
 
 ``style`` is the look, ``axes`` the scales of parameters, ``groups`` the colours of groups · ``calibration``,
-``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else in the package imports
-matplotlib, and nothing here pyplot.
+``checks``, ``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else in the package
+imports matplotlib, and nothing here pyplot.
 """
 
 from hierrl.plots.calibration import plot_calibration
+from hierrl.plots.checks import plot_predictive_check
 from hierrl.plots.estimates import plot_estimates
 from hierrl.plots.kernel import plot_kernel
 from hierrl.plots.population import plot_population
@@ -17,6 +18,7 @@ __all__ = [
     "plot_estimates",
     "plot_kernel",
     "plot_population",
+    "plot_predictive_check",
     "plot_prior_sensitivity",
     "plot_subject",
 ]

@@ -17,10 +17,13 @@ from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
+from hierrl.simulate.decks import Decks
 from hierrl.simulate.prior import subjects_of
 from hierrl.simulate.recorded import Recorded
 from hierrl.simulate.schedule import Schedule
 from hierrl.simulate.stage import attributes_of, behaviour_of, largest_payoff, play_schedule
+
+Task = Bandit | Decks | Recorded
 
 TRUE = "true_"
 """What the names of true parameters begin with in simulated behaviour."""
@@ -28,7 +31,7 @@ TRUE = "true_"
 
 def simulate(
     model: Model,
-    task: Bandit | Recorded,
+    task: Task,
     parameters: Values | Prior,
     *,
     n_subjects: int | None = None,
@@ -46,7 +49,7 @@ def simulate(
     ----------
     model : Model
         From `hr.model` or `hr.Model`.
-    task : Bandit or Recorded
+    task : Bandit, Decks or Recorded
         A description, or the schedule of recorded behaviour (``Bandit.recorded(data)``).
     parameters : mapping, Dataset or Prior
         Name -> number, array (S,), or, if the parameter is per arm, (m,) or (S, m); in raw reward units, as
@@ -86,9 +89,10 @@ def simulate(
     >>> data["true_alpha"].values.tolist(), data["choice"].shape
     ([0.1, 0.6], (200,))
     """
-    if not isinstance(task, Bandit | Recorded):
+    if not isinstance(task, Task):
         raise TypeError(
-            f"The task must be hr.Bandit(...) or hr.Bandit.recorded(data); found {type(task).__name__}."
+            "The task must be hr.Bandit(...), hr.Decks(...) or hr.Bandit.recorded(data); "
+            f"found {type(task).__name__}."
         )
     rng = np.random.default_rng(random_seed)
     prior = parameters if isinstance(parameters, Prior) else None
@@ -192,7 +196,7 @@ def _one_draw(parameters: Values) -> Values:
 
 def _n_subjects(
     model: Model,
-    task: Bandit | Recorded,
+    task: Task,
     parameters: Values,
     asked: int | None,
     covariates: Mapping[str, Any],
@@ -222,7 +226,7 @@ def _length(model: Model, name: str, value: Any) -> int:
     return len(value) if by_subject else 1
 
 
-def _with_labels(frame: xr.Dataset, task: Bandit | Recorded, parameters: Values) -> xr.Dataset:
+def _with_labels(frame: xr.Dataset, task: Task, parameters: Values) -> xr.Dataset:
     """Subjects and arms as the parameters call them, where these have labels and the task has none."""
     if isinstance(task, Recorded):
         return frame

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from hierrl.data.validity import session_starts
 from hierrl.kernels.recursion_code import Program
 from hierrl.kernels.recursion_rows import UPDATES, build_rows
 from hierrl.kernels.simulate import Stage, play
@@ -26,6 +28,7 @@ from hierrl.models.model import Model
 from hierrl.models.recursion import Recursion
 from hierrl.simulate.schedule import FloatArray, IntArray, Schedule
 
+PAID = ("reward", "gain", "loss")
 OPTIONAL = ("gain", "loss", "forgone", "available", "context")
 
 
@@ -83,7 +86,7 @@ def _play_recursion(
         ]
     )
     choice, place = np.full(n, -1, dtype=np.int64), np.tile(np.arange(m), (n, 1))
-    task = (stage.missed, stage.forced, stage.uniform, stage.best, stage.turn, stage.streak)
+    task = (stage.missed, stage.forced, stage.uniform, stage.best, stage.turn, stage.streak, schedule.by_card)
 
     def work(subjects: IndexArray) -> None:
         rows = (offset, trials.reset, trials.available, trials.context)
@@ -140,6 +143,9 @@ def _stage(model: Model, schedule: Schedule, uniform: FloatArray, reward_scale: 
         best=np.zeros(n, dtype=np.int64) if schedule.expected is None else schedule.expected.argmax(axis=1),
         turn=np.tile(np.arange(m), (n, 1)) if schedule.turn is None else schedule.turn,
         streak=np.array([schedule.streak], dtype=np.int64),
+        by_card=np.array(
+            [schedule.by_card and c.signal in (*PAID, *FROM_REWARD) for c in model.channels], dtype=bool
+        ),
     )
 
 
@@ -163,7 +169,8 @@ def behaviour_of(model: Model, schedule: Schedule, choice: IntArray, place: IntA
     """Behaviour from choices (n,) and the places (n, m) that arms had."""
     frame = schedule.frame
     n, row, chosen = choice.size, np.arange(choice.size), choice >= 0
-    paid = {k: np.where(chosen, v[row, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
+    at = _card_rows(frame, choice) if schedule.by_card else row
+    paid = {k: np.where(chosen, v[at, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
     signals = {channel.signal for channel in model.channels}
     if isinstance(model, Recursion):
         signals |= {name for name, _ in model.columns}
@@ -179,11 +186,21 @@ def behaviour_of(model: Model, schedule: Schedule, choice: IntArray, place: IntA
         data["forgone"] = (("trial", "arm"), told)
     if schedule.expected is not None:
         by_arm = np.take_along_axis(schedule.expected, place, axis=1)
+        if "available" in frame:
+            by_arm = np.where(frame["available"].values, by_arm, -np.inf)
         data["best_arm"] = ("trial", frame["arm"].values[by_arm.argmax(axis=1)], {"level": "trial"})
     if schedule.streak > 0:
         moved = np.append(False, (place[1:] != place[:-1]).any(axis=1)) & (frame["trial_number"].values > 1)
         data["reversal"] = ("trial", moved, {"level": "trial"})
     return data
+
+
+def _card_rows(frame: xr.Dataset, choice: IntArray) -> IntArray:
+    """(n,) the row that holds the card drawn: as many rows into the session as the deck was chosen before."""
+    row = np.arange(choice.size)
+    first = np.maximum.accumulate(np.where(session_starts(frame), row, 0))
+    table = pd.DataFrame({"first": first, "choice": choice})
+    return first + table.groupby(["first", "choice"]).cumcount().to_numpy()
 
 
 def attributes_of(data: xr.Dataset) -> dict[str, Any]:

@@ -160,10 +160,10 @@ class Writer:
         m = len(self.arms)
         head = (
             "def play(subjects, thetas, offset, reset, available, context, outcome, missed, forced, uniform, best,"
-            " turn, streak, updates, made, place):"
+            " turn, streak, by_card, updates, made, place):"
         )
         outcomes = [
-            f"{operand} = outcome[{row}, {f'here[{arm}]' if arm >= 0 else 'here[ch] if ch >= 0 else 0'}, t]"
+            f"{operand} = outcome[{row}, {f'here[{arm}], t' if arm >= 0 else 'here[ch] if ch >= 0 else 0, at'}]"
             for row, (operand, name, arm) in enumerate(self.u.inputs)
             if name in (*PAID, "forgone")
         ]
@@ -177,6 +177,10 @@ class Writer:
         after = [
             *(f"h{i} = (ch == {i}) * 1.0" for i in self.arms),
             "c = float(ch)",
+            # what is drawn like cards stands one after the other from the session's first row on
+            "at = opened + taken[here[ch]] if by_card and ch >= 0 else t",
+            "if ch >= 0:",
+            "    taken[here[ch]] += 1",
             *outcomes,
             f"is_known = ch >= 0 and {' and '.join(known)}",
             f"{told} = 1.0 if is_known else 0.0",
@@ -189,7 +193,8 @@ class Writer:
         since = [operand for operand, name, _ in self.u.inputs if name == "since"]
         loop = [
             "if reset[t]:",
-            *_in(["run = 0", "for i in range(here.size):", "    here[i] = i", *self.starts(0)]),
+            *_in(["run, opened = 0, t", "for i in range(here.size):"]),
+            *_in(["    here[i] = i", "    taken[i] = 0", *self.starts(0)]),
             *_in(["last[:] = -1"] if self.by_context else []),
             *self.recall(0),
             "ch = -1 if missed[t] else forced[t]",
@@ -214,6 +219,7 @@ class Writer:
         ]
         body = [
             f"p, here, run = np.empty(({m}, 1)), np.arange({m}), 0",
+            f"opened, taken = 0, np.zeros({m}, dtype=np.int64)",
             "for s in subjects:",
             "    theta = thetas[s]",
             *_in([*self.begin(0), *(["last = np.full(n_contexts, -1)"] if self.by_context else [])]),
