@@ -47,9 +47,6 @@ EXAMINED = 9
 MOST_DRAWS = 1000
 """Of the population, evenly spaced: a handful of numbers needs no more."""
 
-FUTURE_DRAWS = 400
-"""For leave-future-out, which looks at every trial under every draw."""
-
 
 @dataclass(frozen=True)
 class Integrated:
@@ -210,26 +207,25 @@ def future_left_out(
     `unweighted` the population has not seen the subject, and all draws count alike.
     """
     subject = subject_of_rows(integrated.data)
-    draws = _spread(len(integrated.whole), FUTURE_DRAWS)
-    ratio = np.ascontiguousarray(-integrated.whole[draws].T)
+    ratio = np.ascontiguousarray(-integrated.whole.T)
     without, k = smoothed_weights(np.zeros_like(ratio) if unweighted else ratio)
     score, tail = np.full(subject.size, np.nan), np.full(subject.size, np.nan)
     for s, loglik in integrated.trial_loglik():
         rows = np.flatnonzero(subject == s)
-        weight = _log_weights(integrated, s, draws)
+        weight = _log_weights(integrated, s)
         upto = np.concatenate([np.zeros((len(loglik), 1)), np.cumsum(loglik, axis=1)], axis=1)
         marginal = _log_product(weight, upto)
         predicted = np.diff(np.asarray(logsumexp(without[s][:, None] + marginal, axis=0)))
         score[rows], tail[rows] = predicted, k[s]
-    return Scores(score[used], tail[used], draws=draws.size, notes=integrated.notes)
+    return Scores(score[used], tail[used], draws=len(integrated.whole), notes=integrated.notes)
 
 
-def _log_weights(integrated: Integrated, s: int, draws: npt.NDArray[np.int64]) -> FloatArray:
+def _log_weights(integrated: Integrated, s: int) -> FloatArray:
     """(D, J) log-density of the population at the points of subject s over that of their proposal."""
     populations, points = integrated.populations, integrated.points
     indicator = np.eye(points.eta.shape[1])[populations.owner]
-    mean = (populations.design[s] * populations.effects[draws]) @ indicator
-    root = populations.root[draws, populations.group[s]].copy()
+    mean = (populations.design[s] * populations.effects) @ indicator
+    root = populations.root[:, populations.group[s]].copy()
     if not populations.dense:
         # Spreads that the points don't resolve count as the smallest that they do.
         p = np.arange(root.shape[1])

@@ -116,7 +116,9 @@ class ModelComparison:
                 "none, as each knows the subject's others. Compare with by='subject'."
             )
         words = TITLES[self.method].format(by=self.by)
-        return random_effects(self.subjects.dropna(), criterion=words[0].lower() + words[1:])
+        return random_effects(
+            self.subjects, criterion=words if words[1].isupper() else words[0].lower() + words[1:]
+        )
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from hierrl.compare.leave_out import Scores
 from hierrl.compare.refit import Resources, refit
 from hierrl.compare.scores import trial_scores
 from hierrl.compare.units import Units, subject_of_rows
+from hierrl.data.table import counted
 from hierrl.fits import data_of
+from hierrl.importance.pareto import GOOD_K
 
 FloatArray = npt.NDArray[np.float64]
 Fits = Mapping[str, xr.DataTree]
@@ -121,4 +123,5 @@ def _without(
 
 
 def _on_refits(found: Scores) -> str:
-    return f"{found.unsure.size} units with Pareto k above 0.7 were scored by exact refits without them."
+    units, k = counted(found.unsure.size, "unit"), f"Pareto k above {GOOD_K}"
+    return f"Exact refits without them scored {units} with {k}."

@@ -16,6 +16,9 @@ GOOD_K = 0.7
 PRIOR_SIZE, PRIOR_K = 10, 0.5
 FEWEST_IN_TAIL = 5
 
+ALIKE = 1e-12
+"""The largest weights, as shares of the largest of them, that differ by less differ by rounding."""
+
 
 def effective_size(weight: FloatArray) -> FloatArray:
     """Effective sample size (S,) of normalised weights (S, J)."""
@@ -71,7 +74,7 @@ def smoothed_weights(log_ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
     place = np.take_along_axis(place, order, axis=1)
     top = np.exp(np.take_along_axis(log_weight, place, axis=1))
     excess, largest = top[:, 1:] - top[:, :1], top[:, -1:] - top[:, :1]
-    alike = largest[:, 0] <= np.finfo(float).eps
+    alike = largest[:, 0] <= ALIKE
     rising = np.arange(1.0, n_tail + 1) / n_tail
     safe = np.maximum(excess / np.where(alike[:, None], 1.0, largest), np.finfo(float).tiny)
     shape, scale = _fit_tail(np.where(alike[:, None], rising, safe))
@@ -102,7 +105,8 @@ def _fit_tail(excess: FloatArray) -> tuple[FloatArray, FloatArray]:
     quartile = np.maximum(excess[:, int(n_tail / 4 + 0.5) - 1], np.finfo(float).tiny)
     position = 1 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
     # theta = -shape / scale; a grid that reaches from heavy tails to the shortest one possible
-    theta = 1.0 + position / (3 * quartile[:, None])
+    with np.errstate(over="ignore"):  # ties reach into the tail: then there is no fit, and the index is NaN
+        theta = 1.0 + position / (3 * quartile[:, None])
     shape = np.stack([np.log1p(-theta[:, g, None] * excess).mean(axis=1) for g in range(n_grid)], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         profile = n_tail * (np.log(-theta / shape) - shape - 1)
