@@ -56,7 +56,7 @@ def test_code_of_a_page_can_be_read(page):
         compile(block["code"], page, "exec")
 
 
-@pytest.mark.parametrize("page", [*PAGES, "groups.md"])
+@pytest.mark.parametrize("page", [*PAGES, "groups.md", "comparison.md"])
 def test_links_and_pictures_of_a_page_exist(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text())
     assert targets
