@@ -83,8 +83,8 @@ def scores(criterion: Row) -> str:
         for row in criterion["table"]
     ]
     heads = ("model", "score", "difference", "SE over trials", "SE over subjects", "effective parameters")
-    exact = [note for note in criterion["notes"] if note.startswith("Exact refits")]
-    told = f"\n\n{' '.join(exact)}" if exact else ""
+    unsure = [note for note in criterion["notes"] if note.startswith("Importance weights fail")]
+    told = f"\n\nIts notes say: *{unsure[0]}*" if unsure else ""
     return table(heads, [[cell.replace("-", MINUS) for cell in line] for line in lines]) + told
 
 

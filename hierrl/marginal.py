@@ -137,7 +137,7 @@ def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gr
 
 
 def importance_points(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     mean: npt.ArrayLike,
     sd: npt.ArrayLike,
     *,

@@ -12,8 +12,8 @@ L_s(\phi_d)` the draws of the population are those of a posterior that has not s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,10 @@ from hierrl.compare.leave_out import Scores, left_out
 from hierrl.compare.units import Units, session_of_rows, subject_of_rows
 from hierrl.data.table import counted, listed
 from hierrl.fits import data_of, model_of, settings_of
-from hierrl.importance.modes import FARTHEST
+from hierrl.importance.modes import FARTHEST, penalised_modes
 from hierrl.importance.pareto import GOOD_K, smoothed_weights
 from hierrl.kernels.problem import Problem
-from hierrl.marginal import Points, draw_points, judge_weights
+from hierrl.marginal import Points, draw_points, importance_points, judge_weights
 from hierrl.prior import Prior
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ FloatArray = npt.NDArray[np.float64]
 
 N_POINTS, ROUNDS = 2048, 2
 """Of each subject; twice as many, from a better proposal, where some subjects' points fail."""
+
+FEWEST_EFFECTIVE = 50.0
+"""Points that must count, whatever the tail."""
 
 EXAMINED = 9
 """Draws of the population under which the weights of the points are looked at."""
@@ -104,9 +107,7 @@ class Integrated:
     @cached_property
     def failed(self) -> npt.NDArray[np.bool_]:
         """(S,) whose points have weights with too heavy a tail under most of the group posterior."""
-        examined = _spread(len(self.populations.effects), EXAMINED)
-        k = [judge_weights(self.populations.shares(self.points, int(d)))[1] for d in examined]
-        return ~(np.median(k, axis=0) <= GOOD_K)
+        return points_fail(self.populations, self.points)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -120,17 +121,40 @@ class Integrated:
             "parameters per subject are beyond them; held-out scores (last=, folds=) are not.",
         )
 
-    def parts(self, units: Units) -> FloatArray:
-        """(D, U) log L of the unit's subject without the unit; 0 where the unit is all of it."""
+    def parts(self, units: Units) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """(D, U) log L of the unit's subject without the unit, 0 where the unit is all of it; whose points fail."""
         if units.by == "subject":
-            return np.zeros((len(self.whole), units.size))
-        total = self.points.loglik[units.subject]
-        rest = Points(
-            self.points.eta[units.subject],
-            total - self.session_loglik[units.part],
-            self.points.log_proposal[units.subject],
-        )
-        return self.populations.take(units.subject).log_marginals(rest)
+            return np.zeros((len(self.whole), units.size)), self.failed[units.subject]
+        own, populations = self.points.take(units.subject), self.populations.take(units.subject)
+        loglik = own.loglik - self.session_loglik[units.part]
+        rest = Points(own.eta, loglik, own.log_proposal)
+        far = np.flatnonzero(points_fail(populations, rest))
+        if (
+            far.size
+        ):  # sessions so unlike the others that the subject's points don't reach where it is without them
+            fresh = pooled_subjects([self._without(units, int(unit)) for unit in far])
+            rest = rest.put(far, fresh)
+        return populations.log_marginals(rest), points_fail(populations, rest)
+
+    def _without(self, units: Units, unit: int) -> Points:
+        """Points of the unit's subject as it is without the unit."""
+        s = int(units.subject[unit])
+        part = self.layout.study.select([s])
+        scored = part.trials.scored.copy()
+        scored[units.rows_of(unit) - np.flatnonzero(subject_of_rows(self.data) == s)[0]] = False
+        trials = part.trials._replace(scored=scored)
+        if isinstance(part, Problem):
+            part = replace(part, trials=trials)
+        else:
+            part = replace(part, sessions=replace(part.sessions, trials=trials))
+        mean, covariance = self.populations.moments(len(self.populations.effects) // 2)
+        sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        # Likelihoods may have several modes: the subject's, and the one that the population leads to.
+        begins = (self.layout.centre[[s]], mean[[s]])
+        modes = [penalised_modes(part, mean[[s]], sd[[s]], start=begin) for begin in begins]
+        best = max(modes, key=lambda one: float(one.value[0]))
+        size = self.points.eta.shape[2]
+        return importance_points(part, mean[[s]], sd[[s]], n_points=size, modes=best, random_seed=unit)
 
     @cached_property
     def session_loglik(self) -> FloatArray:
@@ -150,6 +174,20 @@ class Integrated:
             inside = np.clip(np.moveaxis(self.points.eta[[s]], 1, -1), -FARTHEST, FARTHEST)
             parts, theta = study.at_points(np.array([s]), inside)
             yield s, np.nan_to_num(by_part.select(parts).draws_loglik(np.swapaxes(theta, 0, 1)))
+
+
+def points_fail(populations: Populations, points: Points) -> npt.NDArray[np.bool_]:
+    """(U,) whose points have weights with too heavy a tail, or few that count, under most of the group posterior."""
+    examined = _spread(len(populations.effects), EXAMINED)
+    judged = [judge_weights(populations.shares(points, int(d))) for d in examined]
+    effective, k = (np.median(values, axis=0) for values in zip(*judged, strict=True))
+    return ~((k <= GOOD_K) & (effective >= FEWEST_EFFECTIVE))
+
+
+def pooled_subjects(parts: Sequence[Points]) -> Points:
+    """Points of subjects one after the other."""
+    arrays = ([getattr(part, name) for part in parts] for name in ("eta", "loglik", "log_proposal"))
+    return Points(*(np.concatenate(array) for array in arrays))
 
 
 def _spread(n: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -185,10 +223,11 @@ def partial_logits(correlation: FloatArray) -> FloatArray:
 
 def units_left_out(integrated: Integrated, units: Units) -> Scores:
     """Sessions or subjects predicted by the population (and the subject's other sessions) without them."""
-    rest = integrated.parts(units)
+    rest, fails = integrated.parts(units)
     log_ratio = (rest - integrated.whole[:, units.subject]).T
     found = left_out(np.ascontiguousarray(log_ratio), -log_ratio)
-    return Scores(found.score, found.pareto_k, found.effective, found.draws, integrated.notes)
+    k = np.where(fails, np.inf, np.array(found.pareto_k))
+    return Scores(found.score, k, found.effective, found.draws, integrated.notes)
 
 
 def evidence(integrated: Integrated, units: Units) -> Scores:

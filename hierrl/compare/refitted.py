@@ -15,10 +15,11 @@ from hierrl.compare.integrated import Integrated, future_left_out
 from hierrl.compare.leave_out import Scores
 from hierrl.compare.refit import Resources, refit
 from hierrl.compare.scores import trial_scores
-from hierrl.compare.units import Units, subject_of_rows
+from hierrl.compare.units import By, Units, subject_of_rows
 from hierrl.data.table import counted
 from hierrl.fits import data_of
 from hierrl.importance.pareto import GOOD_K
+from hierrl.latents import log_likelihood
 
 FloatArray = npt.NDArray[np.float64]
 Fits = Mapping[str, xr.DataTree]
@@ -81,13 +82,13 @@ def refitted_units(
     for unit in found.unsure:
         rows = units.rows_of(unit)
         again, data = _without(fit, rows, integrated, resources)
-        if integrated is None:
+        if integrated is None or (units.subject == units.subject[unit]).sum() > 1:
             only = np.zeros(data.sizes["trial"], dtype=bool)
             only[rows] = True
-            score[unit] = trial_scores(again, data.assign(scored=("trial", only)))[rows].sum()
+            score[unit] = _predicted(again, data.assign(scored=("trial", only)), units.by)
         else:
-            there = integrated.under(again)
-            gain = there.whole[:, units.subject[unit]] - there.parts(units)[:, unit]
+            there, one = integrated.under(again), units.only(int(unit))
+            gain = there.whole[:, one.subject[0]] - there.parts(one)[0][:, 0]
             score[unit] = logsumexp(gain) - np.log(gain.size)
         k[unit] = np.nan
     return replace(found, score=score, pareto_k=k, notes=(*found.notes, _on_refits(found)))
@@ -110,6 +111,12 @@ def refitted_future(
         score[own] = future_left_out(integrated.under(again), used, unweighted=True).score[own]
         k[own] = np.nan
     return replace(found, score=score, pareto_k=k, notes=(*found.notes, _on_refits(found)))
+
+
+def _predicted(fit: xr.DataTree, test: xr.Dataset, by: By) -> float:
+    """Log-probability of one trial or session, averaged over the draws of a subject who has not seen it."""
+    loglik = log_likelihood(fit, by=by, data=test).values.ravel()
+    return float(logsumexp(loglik) - np.log(loglik.size))
 
 
 def _without(

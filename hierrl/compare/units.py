@@ -48,6 +48,12 @@ class Units:
         """The scored rows of a unit."""
         return self.rows[self.of_row == unit]
 
+    def only(self, unit: int) -> Units:
+        """One unit alone, without its coordinates."""
+        rows = self.rows_of(unit)
+        alone = np.zeros(rows.size, dtype=np.int64)
+        return Units(self.by, rows, alone, self.subject[[unit]], self.part[[unit]], {})
+
 
 def subject_of_rows(data: xr.Dataset) -> IntArray:
     """(n,) index of each row's subject."""

@@ -109,7 +109,7 @@ def _draw_differences(axes: Axes, comparison: ModelComparison) -> None:
     axes.hlines(y, difference - 2 * error, difference + 2 * error, color=INK, lw=1.0)
     axes.hlines(y, difference - error, difference + error, color=INK, lw=2.8)
     axes.plot(difference, y, "o", color=INK, mfc="white", ms=5, ls="none", label="difference")
-    axes.set_xlabel("score minus that of the best (nats)")
+    axes.set_xlabel("score, best = 0 (nats)")
     axes.set_title("difference")
     axes.set_label("difference")
 
