@@ -22,7 +22,7 @@ _PUBLIC = {
     "posterior": ("fit_posterior", "prior_sensitivity", "pymc_model"),
     "latents": ("latents", "log_likelihood"),
     "latent_table": ("latent_table",),
-    "compare": ("compare",),
+    "compare": ("compare", "compare_models", "random_effects"),
     "identifiability": ("identifiability",),
     "contrast": ("contrast",),
     "simulate": ("Bandit", "Decks", "prior_predictive", "simulate"),
@@ -30,6 +30,7 @@ _PUBLIC = {
     "checks": ("predictive_check",),
     "plots": (
         "plot_calibration",
+        "plot_comparison",
         "plot_estimates",
         "plot_kernel",
         "plot_population",

@@ -2,6 +2,8 @@
 from hierrl.calibration import calibrate as calibrate
 from hierrl.checks import predictive_check as predictive_check
 from hierrl.compare import compare as compare
+from hierrl.compare import compare_models as compare_models
+from hierrl.compare import random_effects as random_effects
 from hierrl.contrast import contrast as contrast
 from hierrl.convex import fit_convex as fit_convex
 from hierrl.data import behaviour as behaviour
@@ -20,6 +22,7 @@ from hierrl.models import Regressor as Regressor
 from hierrl.models import model as model
 from hierrl.models import models as models
 from hierrl.plots import plot_calibration as plot_calibration
+from hierrl.plots import plot_comparison as plot_comparison
 from hierrl.plots import plot_estimates as plot_estimates
 from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population

@@ -31,6 +31,7 @@ from hierrl.kernels.many import many_pass
 from hierrl.kernels.points import weigh
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.rule import JIT
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 
 FloatArray = npt.NDArray[np.float64]
@@ -136,7 +137,7 @@ def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gr
 
 
 def importance_points(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     mean: npt.ArrayLike,
     sd: npt.ArrayLike,
     *,
@@ -186,7 +187,7 @@ def importance_points(
 
 
 def draw_points(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     proposal: Proposal,
     *,
     n_points: int,

@@ -1,12 +1,13 @@
 """Plots for papers: matplotlib, one look, figures that are returned and can be changed.
 
 ``style`` is the look, ``axes`` the scales of parameters, ``groups`` the colours of groups · ``calibration``,
-``checks``, ``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else in the package
+``checks``, ``comparison``, ``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else in the package
 imports matplotlib, and nothing here pyplot.
 """
 
 from hierrl.plots.calibration import plot_calibration
 from hierrl.plots.checks import plot_predictive_check
+from hierrl.plots.comparison import plot_comparison
 from hierrl.plots.estimates import plot_estimates
 from hierrl.plots.kernel import plot_kernel
 from hierrl.plots.population import plot_population
@@ -15,6 +16,7 @@ from hierrl.plots.subject import plot_subject
 
 __all__ = [
     "plot_calibration",
+    "plot_comparison",
     "plot_estimates",
     "plot_kernel",
     "plot_population",
