@@ -1,8 +1,8 @@
 """Plots for papers: matplotlib, one look, figures that are returned and can be changed.
 
 ``style`` is the look, ``axes`` the scales of parameters, ``groups`` the colours of groups · ``calibration``,
-``checks``, ``comparison``, ``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else in the package
-imports matplotlib, and nothing here pyplot.
+``checks``, ``comparison``, ``estimates``, ``kernel``, ``population``, ``sensitivity`` and ``subject`` draw. Nothing else
+in the package imports matplotlib, and nothing here pyplot.
 """
 
 from hierrl.plots.calibration import plot_calibration
