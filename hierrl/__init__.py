@@ -25,6 +25,7 @@ _PUBLIC = {
     "contrast": ("contrast",),
     "simulate": ("Bandit", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
+    "studies": ("confusion", "power", "recovery"),
     "plots": (
         "plot_calibration",
         "plot_estimates",

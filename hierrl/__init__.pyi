@@ -30,6 +30,9 @@ from hierrl.prior import weak_prior as weak_prior
 from hierrl.simulate import Bandit as Bandit
 from hierrl.simulate import prior_predictive as prior_predictive
 from hierrl.simulate import simulate as simulate
+from hierrl.studies import confusion as confusion
+from hierrl.studies import power as power
+from hierrl.studies import recovery as recovery
 
 __version__: str
 __all__: list[str]
