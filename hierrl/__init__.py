@@ -28,10 +28,13 @@ _PUBLIC = {
     "studies": ("confusion", "power", "recovery"),
     "plots": (
         "plot_calibration",
+        "plot_confusion",
         "plot_estimates",
         "plot_kernel",
         "plot_population",
+        "plot_power",
         "plot_prior_sensitivity",
+        "plot_recovery",
         "plot_subject",
     ),
 }

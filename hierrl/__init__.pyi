@@ -16,10 +16,13 @@ from hierrl.models import Regressor as Regressor
 from hierrl.models import model as model
 from hierrl.models import models as models
 from hierrl.plots import plot_calibration as plot_calibration
+from hierrl.plots import plot_confusion as plot_confusion
 from hierrl.plots import plot_estimates as plot_estimates
 from hierrl.plots import plot_kernel as plot_kernel
 from hierrl.plots import plot_population as plot_population
+from hierrl.plots import plot_power as plot_power
 from hierrl.plots import plot_prior_sensitivity as plot_prior_sensitivity
+from hierrl.plots import plot_recovery as plot_recovery
 from hierrl.plots import plot_subject as plot_subject
 from hierrl.posterior import fit_posterior as fit_posterior
 from hierrl.posterior import prior_sensitivity as prior_sensitivity

@@ -31,6 +31,20 @@ def binomial(hits: float, n: float) -> Share:
     return Share(float(hits / n), float(low), float(high))
 
 
+def share_of(hits: npt.ArrayLike, n: npt.ArrayLike, *, clusters: bool) -> Share:
+    """A share of counts (C,) from clusters, whose members may be alike or are independent."""
+    return (
+        clustered(hits, n)
+        if clusters
+        else binomial(np.asarray(hits).sum().item(), np.asarray(n).sum().item())
+    )
+
+
+def interval_name(clusters: bool) -> str:
+    """What `share_of` gives, in words."""
+    return "95 % intervals, exact binomial" + (", corrected for data sets that differ" if clusters else "")
+
+
 def clustered(hits: npt.ArrayLike, n: npt.ArrayLike) -> Share:
     r"""A share of counts from several clusters, such as data sets of many subjects.
 
@@ -49,9 +63,9 @@ def clustered(hits: npt.ArrayLike, n: npt.ArrayLike) -> Share:
         return binomial(0, 0)
     share = float(hits.sum() / total)
     if clusters < 2 or share in (0.0, 1.0) or clusters == total:
-        return binomial(hits.sum(), total)
+        return binomial(float(hits.sum()), total)
     variance = clusters / (clusters - 1) * ((hits - share * n) ** 2).sum() / total**2
     effect = max(1.0, variance / (share * (1 - share) / total))
-    few = (t.ppf(1 - TAIL, total - 1) / t.ppf(1 - TAIL, clusters - 1)) ** 2 if effect > 1 else 1.0
-    effective = max(1.0, total / effect * few)
+    few = t.ppf(1 - TAIL, total - 1) / t.ppf(1 - TAIL, clusters - 1) if effect > 1 else 1.0
+    effective = max(1.0, float(total / effect * few**2))
     return binomial(share * effective, effective)._replace(share=share)

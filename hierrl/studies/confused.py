@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierrl.replications.shares import clustered
+from hierrl.replications.shares import interval_name, share_of
 from hierrl.studies.evidence import NAMES
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,9 +27,10 @@ class Confusion:
     ----------
     table : DataFrame
         By ``criterion``, ``level`` ("subject"; "data set": by the sum over subjects), ``generating`` and ``best``
-        model: ``n``, how often this was the best, of ``n_generating`` and of ``n_best``; ``share`` = P(best | generating) and
-        ``inverse`` = P(generating | best), each with the ends of a 95 % interval (``_low``, ``_high``; exact binomial,
-        corrected for data sets that differ). ``inverse`` is NaN for a model that never was the best.
+        model: ``n``, how often this was the best, of ``n_generating`` and of ``n_best``; ``share`` =
+        P(best | generating) and ``inverse`` = P(generating | best), each with the ends of a 95 % interval
+        (``_low``, ``_high``; exact binomial, corrected for data sets that differ). ``inverse`` is NaN for
+        a model that never was the best.
     best : DataFrame
         By ``criterion``, ``generating``, ``data_set`` and ``subject`` (a number): ``best``, and ``lead``, nats before
         the second best.
@@ -77,7 +78,7 @@ class Confusion:
             raise ValueError(f"criterion={criterion!r} was not asked for; there are {', '.join(known)}.")
         if level not in LEVELS:
             raise ValueError(f"level={level!r} is not one of {LEVELS}.")
-        return self.table[(self.table["criterion"] == wanted) & (self.table["level"] == level)]
+        return self.table.loc[(self.table["criterion"] == wanted) & (self.table["level"] == level)]
 
     def _wide(self, criterion: str | None, level: str, what: str) -> pd.DataFrame:
         names = list(self.settings["models"])
@@ -97,7 +98,7 @@ def confused(scores: Mapping[tuple[str, int], Mapping[str, Any]], settings: Mapp
                 key: v if level == "subject" else v.sum(axis=1, keepdims=True) for key, v in found.items()
             }
             won = {key: np.bincount(v.argmax(axis=0), minlength=len(names)) for key, v in by_level.items()}
-            rows += _counted(criterion, level, won, names)
+            rows += _counted(criterion, level, won, names, clusters=settings["clusters"])
     return Confusion(pd.DataFrame(rows), pd.concat(winners, ignore_index=True), settings)
 
 
@@ -116,7 +117,12 @@ def _winners(criterion: str, key: tuple[str, int], values: FloatArray, names: li
 
 
 def _counted(
-    criterion: str, level: str, won: Mapping[tuple[str, int], npt.NDArray[np.int64]], names: list[str]
+    criterion: str,
+    level: str,
+    won: Mapping[tuple[str, int], npt.NDArray[np.int64]],
+    names: list[str],
+    *,
+    clusters: bool,
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table from how often each model won in each data set."""
     counts = np.stack(list(won.values()))
@@ -124,8 +130,8 @@ def _counted(
     for name in names:
         mine = generating == name
         for b, best in enumerate(names):
-            share = clustered(counts[mine, b], counts[mine].sum(axis=1))
-            inverse = clustered(np.where(mine, counts[:, b], 0), counts[:, b])
+            share = share_of(counts[mine, b], counts[mine].sum(axis=1), clusters=clusters)
+            inverse = share_of(np.where(mine, counts[:, b], 0), counts[:, b], clusters=clusters)
             yield {
                 "criterion": criterion,
                 "level": level,
@@ -153,7 +159,7 @@ def _sentences(found: Confusion) -> Iterator[str]:
     for criterion in found.criteria:
         for level in LEVELS:
             rows = found.select(criterion, level)
-            right = rows[rows["generating"] == rows["best"]]
+            right = rows.loc[rows["generating"] == rows["best"]]
             each = ", ".join(
                 f"{row['generating']} {row['share']:.0%} ({row['share_low']:.0%} to {row['share_high']:.0%})"
                 for row in right.to_dict("records")
@@ -162,13 +168,13 @@ def _sentences(found: Confusion) -> Iterator[str]:
                 f"{NAMES[criterion]} finds the generating model of a {level} in {right['share'].mean():.0%} of cases: "
                 f"{each}.{_taken_for(rows)}"
             )
-    yield "In brackets: 95 % intervals, exact binomial, corrected for data sets that differ."
+    yield f"In brackets: {interval_name(settings['clusters'])}."
 
 
 def _taken_for(rows: pd.DataFrame) -> str:
     """The most frequent error."""
-    wrong = rows[rows["generating"] != rows["best"]]
-    worst = wrong.loc[wrong["share"].idxmax()]
+    wrong = rows.loc[rows["generating"] != rows["best"]]
+    worst = wrong.iloc[int(np.argmax(wrong["share"]))]
     if worst["n"] == 0:
         return ""
     return f" Most often {worst['generating']} is taken for {worst['best']} ({worst['share']:.0%})."

@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from hierrl.models.model import Model
+from hierrl.prior import Prior
 from hierrl.replications.record import model_record, task_record, truth_record
 from hierrl.replications.store import NUMBER, Row, in_batches
 from hierrl.simulate import Bandit, Recorded, simulate
@@ -152,6 +153,7 @@ class _Study:
             "models": {name: model_record(model) for name, model in self.models.items()},
             "task": task_record(self.task),
             "truth": {name: truth_record(truth) for name, truth in self.truth.items()},
+            "clusters": any(isinstance(truth, Prior) for truth in self.truth.values()),
             "criteria": list(self.criteria),
             "last": self.last,
             "estimator": self.estimator,

@@ -54,9 +54,10 @@ def tested(values: FloatArray, covariate: npt.NDArray[Any], kind: str) -> Row:
             estimate = b.mean() - a.mean()
         else:
             one, other = pearsonr(values, covariate), spearmanr(values, covariate)
-            estimate = one.statistic
+            estimate = np.corrcoef(values, covariate)[0, 1]
+    p = {name: _number(result[1]) for name, result in ((first, one), (second, other))}
     return {
-        "p": {first: _number(one.pvalue), second: _number(other.pvalue)},
+        "p": p,
         "estimate": _number(estimate),
         "converged": True,
     }
@@ -93,5 +94,5 @@ def row_of_posterior(
     return {
         "p": {POSTERIOR: 0.0 if low > 0 or high < 0 else 1.0},
         "estimate": float(row["mean"]),
-        "converged": bool(fit["fit_stats"]["converged"].values.all()),
+        "converged": bool(fit.children["fit_stats"].dataset["converged"].all()),
     }

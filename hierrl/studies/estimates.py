@@ -78,7 +78,7 @@ def point_fit(model: Model, data: xr.Dataset, estimator: str, options: Mapping[s
         else:
             quick = fit_convex(model, data, splits=0, cores=cores, progress=False)
             fit = fit_mle(model, data, start=quick, cores=cores, progress=False, **given)
-    status = fit["fit_stats"]["status"].values
+    status = fit.children["fit_stats"].dataset["status"].values
     if any(str(sentence).startswith(INTERRUPTED) for sentence in status):
         raise KeyboardInterrupt
     return fit
@@ -146,7 +146,7 @@ def _of_posterior(model: Model, data: xr.Dataset, seed: int, options: Mapping[st
         link_estimate=link.mean(axis=0),
         link_se=link.std(axis=0, ddof=1),
         at_bound=np.zeros(raw.shape[1:], dtype=bool),
-        converged=fit["fit_stats"]["converged"].values.astype(bool),
+        converged=fit.children["fit_stats"].dataset["converged"].values.astype(bool),
     )
 
 

@@ -73,7 +73,7 @@ def _together(
     found: dict[str, FloatArray] = {}
     if {"aic", "bic"} & set(criteria):
         fit = point_fit(model, data, estimator, options)
-        problem, loglik = problem_of(fit), fit["fit_stats"]["loglik"].values
+        problem, loglik = problem_of(fit), fit.children["fit_stats"].dataset["loglik"].values
         found["aic"] = loglik - problem.n_parameters
         found["bic"] = loglik - 0.5 * problem.n_parameters * np.log(np.maximum(problem.n_scored, 1))
     if "laplace" in criteria:

@@ -27,9 +27,9 @@ class Power:
     ----------
     table : DataFrame
         By ``n_subjects``, ``n_trials`` (0: as the design has them), ``effect`` and ``test``: ``power`` with
-        ``power_low`` and ``power_high`` (95 %, exact binomial), ``n`` studies; ``type_1``, ``type_1_low`` and ``type_1_high``, the
-        share of detections in ``n_null`` studies without an effect; ``estimate``, mean of the estimated effects (link
-        scale), and ``estimate_sd``, their standard deviation.
+        ``power_low`` and ``power_high`` (95 %, exact binomial), ``n`` studies; ``type_1``, ``type_1_low`` and
+        ``type_1_high``, the share of detections in ``n_null`` studies without an effect;
+        ``estimate``, mean of the estimated effects (link scale), and ``estimate_sd``, their standard deviation.
     settings : dict
         What it was made with.
     alpha : float
@@ -55,9 +55,8 @@ class Power:
         if not 0 < power < 1:
             raise ValueError(f"power= lies between 0 and 1; found {power!r}.")
         by = ["effect", "test", "n_trials"]
-        enough = self.table[self.table["power"] >= power].groupby(by, sort=False)["n_subjects"].min()
-        every = self.table[by].drop_duplicates()
-        return every.merge(enough.reset_index(), on=by, how="left").reset_index(drop=True)
+        enough = self.table.loc[self.table["power"] >= power].sort_values(by="n_subjects").drop_duplicates(by)
+        return self.table[by].drop_duplicates().merge(enough[[*by, "n_subjects"]], on=by, how="left")
 
     @property
     def text(self) -> str:
@@ -131,9 +130,9 @@ def _sentences(found: Power) -> Iterator[str]:
             else f"no number of subjects of the grid has a power of {ENOUGH:.0%}"
         )
         yield f"Effect {row['effect']:g}, {row['test']}{on}: {enough}."
-    loud = table[table["type_1_low"] > found.alpha]
+    loud = table.loc[table["type_1_low"] > found.alpha]
     if len(loud):
-        worst = loud.loc[loud["type_1"].idxmax()]
+        worst = loud.iloc[int(np.argmax(loud["type_1"]))]
         yield (
             f"Mind: without an effect {worst['test']} detects one in {worst['type_1']:.1%} of studies "
             f"({worst['n_subjects']} subjects), more than {found.alpha:.0%}."

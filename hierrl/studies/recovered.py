@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierrl.replications.shares import clustered
+from hierrl.replications.shares import interval_name, share_of
 from hierrl.studies.estimates import INTERVALS
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,13 +30,14 @@ class Recovery:
     table : DataFrame
         By ``data_set``, ``subject`` and ``parameter``: ``truth``, ``estimate``, ``low`` and ``high`` (ends of the 95 %
         interval, see ``interval``), in raw reward units; ``link_truth``, ``link_estimate``, ``link_se``;
-        ``link_se_true`` (standard error at the true values; NaN where the data say nothing); ``at_bound``, ``converged``,
-        ``informative``.
+        ``link_se_true`` (standard error at the true values; NaN where the data say nothing); ``at_bound``,
+        ``converged``, ``informative``.
     summary : DataFrame
         By ``parameter`` and ``scale`` ("natural", "link"): ``correlation`` with ``correlation_low`` and ``_high``
-        (95 %, Fisher's z), ``bias`` with its standard error ``bias_se``, ``rmse``, ``coverage`` with ``coverage_low`` and
-        ``_high`` (95 %, exact binomial, corrected for data sets that differ), ``n``, ``n_interval`` (estimates that
-        have an interval), ``n_informative``, ``correlation_informative``, ``correlation_weighted``, ``n_at_bound``.
+        (95 %, Fisher's z), ``bias`` with its standard error ``bias_se``, ``rmse``, ``coverage`` with
+        ``coverage_low`` and ``_high`` (95 %, exact binomial, corrected for data sets that
+        differ), ``n``, ``n_interval`` (estimates that have an interval), ``n_informative``,
+        ``correlation_informative``, ``correlation_weighted``, ``n_at_bound``.
     settings : dict
         What it was made with.
     interval : str
@@ -69,13 +70,14 @@ def recovered(table: pd.DataFrame, settings: Mapping[str, Any], *, links: Mappin
         mine = table["parameter"] == label
         spread = float(table.loc[mine, "link_truth"].std())
         table.loc[mine, "informative"] = table.loc[mine, "link_se_true"] <= (spread or np.inf)
-        one = table[mine]
+        one = table.loc[mine]
         scales = (NATURAL,) if links[label] == "identity" else (NATURAL, LINK)
-        rows += [_figures(one, label, scale, spread) for scale in scales]
+        how = {"spread": spread, "clusters": settings["clusters"]}
+        rows += [_figures(one, label, scale, **how) for scale in scales]
     return Recovery(table, pd.DataFrame(rows), settings)
 
 
-def _figures(one: pd.DataFrame, label: str, scale: str, spread: float) -> dict[str, Any]:
+def _figures(one: pd.DataFrame, label: str, scale: str, *, spread: float, clusters: bool) -> dict[str, Any]:
     prefix = "link_" if scale == LINK else ""
     truth, estimate = (one[f"{prefix}{name}"].to_numpy(float) for name in ("truth", "estimate"))
     good = np.isfinite(estimate)
@@ -95,19 +97,19 @@ def _figures(one: pd.DataFrame, label: str, scale: str, spread: float) -> dict[s
         "bias": float(error.mean()),
         "bias_se": float(error.std(ddof=1) / np.sqrt(error.size)) if error.size > 1 else np.nan,
         "rmse": float(np.sqrt((error**2).mean())),
-        **_coverage(one[with_interval]),
+        **_coverage(one.loc[with_interval], clusters),
         "n_interval": int(with_interval.sum()),
         "n_informative": int(informative.sum()),
         "correlation_informative": correlation(truth[informative], estimate[informative]),
         "correlation_weighted": correlation(truth[good], estimate[good], weight[good]),
-        "n_at_bound": int(one["at_bound"].sum()),
+        "n_at_bound": int(np.count_nonzero(one["at_bound"])),
     }
 
 
-def _coverage(one: pd.DataFrame) -> dict[str, float]:
+def _coverage(one: pd.DataFrame, clusters: bool) -> dict[str, float]:
     inside = (one["low"] <= one["truth"]) & (one["truth"] <= one["high"])
-    by_set = inside.groupby(one["data_set"])
-    found = clustered(by_set.sum().to_numpy(), by_set.count().to_numpy())
+    by_set = [inside[one["data_set"] == k] for k in one["data_set"].unique()]
+    found = share_of([s.sum() for s in by_set], [s.size for s in by_set], clusters=clusters)
     return {"coverage": found.share, "coverage_low": found.low, "coverage_high": found.high}
 
 
@@ -131,25 +133,24 @@ def _fisher(r: float, n: int) -> tuple[float, float]:
 
 
 def _sentences(found: Recovery) -> Iterator[str]:
-    n_sets = found.table["data_set"].nunique()
-    n_subjects = len(found.table[["data_set", "subject"]].drop_duplicates())
-    failed = n_subjects - int(found.table.groupby(["data_set", "subject"])["converged"].first().sum())
+    n_sets = len(np.unique(found.table["data_set"]))
+    everybody = found.table[["data_set", "subject", "converged"]].drop_duplicates()
+    n_subjects, failed = len(everybody), int(np.count_nonzero(~everybody["converged"]))
     yield (
         f"Parameter recovery of {found.settings['model']['name'] or 'a model'} by {found.settings['estimator']}: "
         f"{n_sets:,} data set{'s' if n_sets > 1 else ''}, {n_subjects:,} subjects"
         + (f", {failed:,} of them without convergence." if failed else ".")
     )
-    by_label = found.summary.set_index(["parameter", "scale"])
-    for label in dict.fromkeys(found.summary["parameter"]):
-        yield _on_parameter(label, by_label.loc[label].to_dict("index"))
-    natural = found.summary[found.summary["scale"] == NATURAL]
-    if (natural["n_informative"] < (1 - MOST_UNINFORMATIVE) * natural["n"]).any():
+    rows = found.summary.to_dict("records")
+    for label in dict.fromkeys(row["parameter"] for row in rows):
+        yield _on_parameter(label, {row["scale"]: row for row in rows if row["parameter"] == label})
+    if np.any(found.summary["n_informative"] < (1 - MOST_UNINFORMATIVE) * found.summary["n"]):
         yield (
             "Informative are subjects whose own trials determine the parameter to better than the spread of the true "
             "values (standard error at the true values, link scale). For the others, such as a rate whose weight is "
             "near 0, no estimator could find it. Weighted: by what their trials can tell."
         )
-    yield f"Intervals: {found.interval}."
+    yield f"Intervals: {found.interval}. In brackets: {interval_name(found.settings['clusters'])}."
 
 
 def _on_parameter(label: str, scales: Mapping[str, Mapping[str, Any]]) -> str:

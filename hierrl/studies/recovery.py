@@ -154,6 +154,8 @@ class _Study:
             "task": task_record(self.task),
             "truth": truth_record(self.truth),
             "estimator": self.estimator,
+            # Subjects of a data set share a population, or its estimate.
+            "clusters": isinstance(self.truth, Prior) or self.estimator == "posterior",
             "n_subjects": self.n_subjects,
             "covariates": covariates_record(self.covariates),
             "random_seed": self.random_seed,
