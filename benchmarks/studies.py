@@ -4,9 +4,9 @@
     python benchmarks/studies.py DATA --keep FOLDER      # keeps replications there, and goes on from those it finds
     python benchmarks/studies.py DATA --only recovery    # one part
 
-Designs: the environments of Zhu et al. (2arm, 10arm; 200 trials, true values uniform in their ranges), and the recorded
-schedule of *fitzgerald_reversal*, played again with true values drawn from the posterior of its 79 people. Numbers go to
-benchmarks/results/studies.json; `studies_page.py` puts them into the docs.
+Designs: the environments of Zhu et al. (2arm, 10arm; 200 trials, true values uniform in their ranges), and the
+recorded schedule of *fitzgerald_reversal*, played again with true values drawn from the posterior of its 79 people.
+Numbers go to benchmarks/results/studies.json; `studies_page.py` puts them into the docs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STICKY = hr.Channel("choice", rate=1.0, weight="kappa", unchosen="decay", signed
 FIVE = {
     **{name: hr.model(name) for name in MODELS},
     "sticky": hr.Model(channels=(hr.Channel(), STICKY), name="sticky"),
-    "fictitious": hr.Model(channels=(hr.Channel(unchosen="mirror"),), name="fictitious"),
+    "last_trial": hr.Model(channels=(hr.Channel(rate=1.0, unchosen="decay"), STICKY), name="last_trial"),
 }
 FIVE_RANGES = {"alpha": (0.1, 0.9), "beta": (1.0, 6.0), "alpha_choice": (0.1, 0.9), "beta_choice": (-2.0, 2.0),
                "kappa": (-2.0, 2.0)}  # fmt: skip

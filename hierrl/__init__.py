@@ -26,6 +26,7 @@ _PUBLIC = {
     "simulate": ("Bandit", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
     "studies": ("confusion", "power", "recovery"),
+    "describe": ("describe",),
     "plots": (
         "plot_calibration",
         "plot_confusion",

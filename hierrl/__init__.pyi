@@ -6,6 +6,7 @@ from hierrl.convex import fit_convex as fit_convex
 from hierrl.data import behaviour as behaviour
 from hierrl.data import split as split
 from hierrl.data import to_table as to_table
+from hierrl.describe import describe as describe
 from hierrl.fits import load as load
 from hierrl.latents import latents as latents
 from hierrl.latents import log_likelihood as log_likelihood
