@@ -172,7 +172,7 @@ def powers(options: argparse.Namespace) -> dict[str, Any]:
         {"alpha": EFFECTS},
         population=posterior(options, "rw"),
         n_subjects=SIZES,
-        n_trials=(50, 150),
+        n_trials=(60, 120),
         replications=options.studies,
         random_seed=options.seed,
         file=store(options, "power"),

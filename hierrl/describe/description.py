@@ -72,9 +72,9 @@ def describe(fit: xr.DataTree) -> Description:
     -------
     Description
         ``text``: the paragraph, also what is printed; ``parts``: its sentences by topic. ``table``: of a posterior a
-        row for each number of the population, with posterior mean, standard deviation, 95 % ETI, R-hat and effective sample
-        size; of a point fit a row for each parameter with median, quartiles, mean and standard deviation over subjects,
-        the median standard error (link scale), and the number of estimates on a bound. Raw reward units.
+        row for each number of the population, with posterior mean, standard deviation, 95 % ETI, R-hat and effective
+        sample size; of a point fit a row for each parameter with median, quartiles, mean and standard deviation over
+        subjects, the median standard error (link scale), and the number of estimates on a bound. Raw reward units.
         ``to_markdown()``, ``to_latex()``, ``to_csv(path)``.
 
     Raises

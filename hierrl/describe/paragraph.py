@@ -53,8 +53,9 @@ def _data(data: xr.Dataset) -> Iterator[str]:
     each = counts(data)
     missed = int(each.missed.sum())
     number, _, rest = lines["Subjects"].partition(", ")
+    noun = "subject" if number == "1" else "subjects"
     yield (
-        f"The data are choices of {number} subject{'' if number == '1' else 's'} {rest} ({int(each.trials.sum()):,} trials in all"
+        f"The data are choices of {number} {noun} {rest} ({int(each.trials.sum()):,} trials in all"
         + (f", {missed:,} of them without a choice, which are not scored" if missed else "")
         + f"; {int(each.scored.sum()):,} choices are scored) between {data.sizes['arm']} arms."
     )
@@ -110,9 +111,9 @@ def _sampling(fit: xr.DataTree, settings: dict[str, Any]) -> Iterator[str]:
         "are checked with fresh ones",
     }
     yield (
-        f"Its posterior was sampled with {how[settings['method']]} ({settings['sampler']}): {settings['chains']} chains "
-        f"of {settings['draws']:,} draws after {settings['tune']:,} warm-up draws, target acceptance "
-        f"{settings['target_accept']:g}."
+        f"Its posterior was sampled with {how[settings['method']]} ({settings['sampler']}): "
+        f"{settings['chains']} chains of {settings['draws']:,} draws after {settings['tune']:,} warm-up draws, "
+        f"target acceptance {settings['target_accept']:g}."
     )
 
 

@@ -31,14 +31,14 @@ def parameter_table(fit: xr.DataTree) -> pd.DataFrame:
     DataFrame
         Posterior: ``parameter``, ``quantity`` (``median`` and ``mean`` by cell, natural scale; ``mu``, ``sigma`` and
         ``correlation`` on the link scale), ``of``, ``estimate`` (posterior mean), ``sd``, ``eti95_low``,
-        ``eti95_high``, ``rhat``, ``ess_bulk``. Point fit: ``parameter``, ``n`` subjects, ``median``, ``quartile_1``, ``quartile_3``,
-        ``mean``, ``sd`` over them (natural scale), ``median_se_link`` (median standard error, link scale; where there
-        are any) and ``at_bound`` (number of estimates on a bound). Raw reward units.
+        ``eti95_high``, ``rhat``, ``ess_bulk``. Point fit: ``parameter``, ``n`` subjects, ``median``, ``quartile_1``,
+        ``quartile_3``, ``mean``, ``sd`` over them (natural scale), ``median_se_link`` (median standard
+        error, link scale; where there are any) and ``at_bound`` (number of estimates on a bound). Raw reward units.
     """
     if settings_of(fit)["estimator"] == "posterior":
         table = population_table(fit).drop(columns="meaning")
         first = ["parameter", "quantity", "of"]
-        return table[[*first, *(name for name in table.columns if name not in first)]]
+        return table.loc[:, [*first, *(name for name in table.columns if name not in first)]]
     return pd.DataFrame(
         [_of_subjects(fit, label, values) for label, values in labelled(fit["posterior"].to_dataset())]
     )
@@ -97,7 +97,7 @@ def escaped(text: str) -> str:
     return "".join(LATEX.get(letter, letter) for letter in text)
 
 
-def _is_number(column: pd.Series) -> bool:
+def _is_number(column: Any) -> bool:
     return pd.api.types.is_numeric_dtype(column)
 
 

@@ -38,11 +38,11 @@ def rows_of_points(
         link = raw_link(problem, theta_of(fit, problem)[0, 0])[:, problem.labels.index(effect.parameter)]
         parts = split_by_set(link, [data.sizes["subject"] for data in some])
         for k, data, values in zip(group.tolist(), some, parts, strict=True):
-            found[k] = tested(values, data[COVARIATE[effect.kind]].values, effect.kind)
+            found[k] = detect(values, data[COVARIATE[effect.kind]].values, effect.kind)
     return [found[k] for k in range(len(sets))]
 
 
-def tested(values: FloatArray, covariate: npt.NDArray[Any], kind: str) -> Row:
+def detect(values: FloatArray, covariate: npt.NDArray[Any], kind: str) -> Row:
     """Two-sided p-values by test, and the estimate: difference of means (B - A), or correlation."""
     first, second = TESTS[kind]
     with warnings.catch_warnings():
