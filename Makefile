@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups calibrate docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-studies calibrate docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -57,6 +57,10 @@ bench-agreement: setup ## both samplers against each other and against quadratur
 bench-groups: setup ## two real studies of groups (DATA=<folder>), and docs/groups.md
 	$(BIN)/python benchmarks/groups.py $(DATA) $(ARGS)
 	$(BIN)/python benchmarks/groups_page.py
+
+bench-studies: setup ## simulation studies of designs (DATA=<folder>), and docs/studies.md
+	$(BIN)/python benchmarks/studies.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/studies_page.py
 
 bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against NumPyro, PyMC and Stan, and docs/speed.md
 	$(BIN)/python benchmarks/posterior.py $(ARGS)

@@ -107,21 +107,20 @@ def recoveries(options: argparse.Namespace) -> dict[str, Any]:
     for design in (*RANGES, REAL):
         for name in MODELS:
             for estimator in ("mle", "posterior"):
-                result, seconds = recovered(options, design, name, estimator)
+                result = recovered(options, design, name, estimator)
                 if estimator == "mle" and (design, name) in (("2arm", "rw"), (REAL, "subvalue")):
                     save(hr.plot_recovery(result), f"recovery-{design}-{name}")
                 found.setdefault(design, {}).setdefault(name, {})[estimator] = {
                     "summary": result.summary.to_dict("records"),
                     "text": result.text,
-                    "seconds": seconds,
                     "n_subjects": result.settings["n_subjects"],
                 }
                 print(design, result, sep="\n", flush=True)
     return found
 
 
-def recovered(options: argparse.Namespace, design: str, name: str, estimator: str) -> tuple[Any, float]:
-    """One recovery, and the seconds it took (of replications that were not there already)."""
+def recovered(options: argparse.Namespace, design: str, name: str, estimator: str) -> Any:
+    """One recovery."""
     model = hr.model(name)
     shared: dict[str, Any] = {"estimator": estimator, "random_seed": options.seed, "progress": False}
     if estimator == "posterior":
@@ -129,43 +128,45 @@ def recovered(options: argparse.Namespace, design: str, name: str, estimator: st
     number = options.replications if estimator == "mle" else options.posteriors
     shared["replications"] = number
     shared["file"] = store(options, f"recovery-{design}-{name}-{estimator}")
-    started = perf_counter()
     if design == REAL:
-        result = hr.recovery(model, real(options), truth=posterior(options, name), **shared)
-    else:
-        task = {"2arm": hr.Bandit.zhu_2arm, "10arm": hr.Bandit.zhu_10arm}[design]()
-        truth = {parameter: RANGES[design][parameter] for parameter in model.names}
-        result = hr.recovery(model, task, truth=truth, n_subjects=N_SUBJECTS, **shared)
-    return result, perf_counter() - started
+        return hr.recovery(model, real(options), truth=posterior(options, name), **shared)
+    task = {"2arm": hr.Bandit.zhu_2arm, "10arm": hr.Bandit.zhu_10arm}[design]()
+    truth = {parameter: RANGES[design][parameter] for parameter in model.names}
+    return hr.recovery(model, task, truth=truth, n_subjects=N_SUBJECTS, **shared)
 
 
 def model_recovery(options: argparse.Namespace) -> dict[str, Any]:
     """Five models on the two-arm environment."""
     truth = {name: {p: FIVE_RANGES[p] for p in model.names} for name, model in FIVE.items()}
-    started = perf_counter()
-    result = hr.confusion(
-        FIVE,
-        hr.Bandit.zhu_2arm(),
-        truth=truth,
-        n_subjects=N_SUBJECTS,
-        replications=options.data_sets,
-        random_seed=options.seed,
-        file=store(options, "confusion"),
-        progress=False,
-    )
-    print(result, flush=True)
-    save(hr.plot_confusion(result, criterion="bic"), "confusion")
-    return {
-        "table": result.table.to_dict("records"),
-        "text": result.text,
-        "seconds": perf_counter() - started,
-        "data_sets": options.data_sets,
-    }
+    found: dict[str, Any] = {}
+    for estimator in ("mle", "convex"):
+        file, started = store(options, f"confusion-{estimator}"), perf_counter()
+        fresh = file is None or not file.exists()
+        result = hr.confusion(
+            FIVE,
+            hr.Bandit.zhu_2arm(),
+            truth=truth,
+            estimator=estimator,
+            n_subjects=N_SUBJECTS,
+            replications=options.data_sets,
+            random_seed=options.seed,
+            file=file,
+            progress=False,
+        )
+        print(result, flush=True)
+        found[estimator] = {
+            "table": result.table.to_dict("records"),
+            "text": result.text,
+            "seconds": spent(file, perf_counter() - started, fresh=fresh),
+            "data_sets": options.data_sets,
+        }
+        if estimator == "mle":
+            save(hr.plot_confusion(result, criterion="bic"), "confusion")
+    return found
 
 
 def powers(options: argparse.Namespace) -> dict[str, Any]:
     """A difference in the learning rate of two groups, in the recorded design."""
-    started = perf_counter()
     result = hr.power(
         hr.model("rw"),
         real(options),
@@ -184,8 +185,17 @@ def powers(options: argparse.Namespace) -> dict[str, Any]:
         "table": result.table.to_dict("records"),
         "text": result.text,
         "population": result.settings["population"],
-        "seconds": perf_counter() - started,
     }
+
+
+def spent(file: Path | None, seconds: float, *, fresh: bool) -> float:
+    """Seconds of a run that was made at once; kept beside its replications, as reading these takes none."""
+    if file is None:
+        return seconds
+    path = file.with_suffix(".seconds")
+    if fresh:
+        path.write_text(str(seconds))
+    return float(path.read_text()) if path.exists() else float("nan")
 
 
 def store(options: argparse.Namespace, name: str) -> Path | None:

@@ -89,7 +89,7 @@ def describe(fit: xr.DataTree) -> Description:
     >>> data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=5, random_seed=1)
     >>> told = hr.describe(hr.fit_mle(hr.model("rw"), data))
     >>> told.parts["data"][1]
-    'Outcomes: reward 0 or 1, 69% are 1.'
+    'Outcomes: reward 0 or 1, 74% are 1.'
     >>> told.table["parameter"].tolist()
     ['alpha', 'beta']
     """

@@ -19,7 +19,7 @@ from hierrl.studies.recovered import LINK, NATURAL, Recovery
 
 WIDEST = 4
 """Panels side by side."""
-SIDE, LEGEND = 2.3, 0.55
+SIDE, LEGEND = 2.3, 0.6
 """Inches of a panel, and of what stands around all of them."""
 FEW = 300
 """Points up to which they are drawn large; more are smaller and fainter, and pixels in vector files."""
@@ -114,7 +114,7 @@ def _draw(axes: Axes, result: Recovery, parameter: Parameter, name: str, scale: 
         axes.scatter(x, y, s=size, color=colour, lw=0, zorder=level, **shown)
     extent.apply(axes, "x")
     extent.apply(axes, "y")
-    _write_figures(axes, result.summary, name, NATURAL if not prefix else LINK, extent)
+    _write_figures(axes, result.summary, name, NATURAL if not prefix else LINK)
     axes.set_title(title_of(name) if not prefix else f"{parameter.link} {title_of(name)}")
     axes.set_label(name)
     axes.set_box_aspect(1)
@@ -136,15 +136,18 @@ def _scale(parameter: Parameter, truth: np.ndarray, estimate: np.ndarray, prefix
     return Scale("linear", low, natural.high + reach)
 
 
-def _write_figures(axes: Axes, summary: pd.DataFrame, name: str, scale: str, extent: Scale) -> None:
-    row = summary[(summary["parameter"] == name) & (summary["scale"] == scale)].iloc[0]
-    lines = [f"r = {row['correlation']:.2f}"]
+def _write_figures(axes: Axes, summary: pd.DataFrame, name: str, scale: str) -> None:
+    """Correlations above the panel, at the right."""
+    row = summary.loc[(summary["parameter"] == name) & (summary["scale"] == scale)].iloc[0]
+    lines = [f"r = {_digits(row['correlation'])}"]
     if row["n_informative"] < row["n"]:
-        lines.append(f"informative: {row['correlation_informative']:.2f}")
-    axes.text(
-        0.04, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=SMALL, color=INK, zorder=5,
-        bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5},
-    )  # fmt: skip
+        lines.append(f"informative {_digits(row['correlation_informative'])}")
+    place = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
+    axes.text(1.0, 1.02, "\n".join(lines), fontsize=0.9 * SMALL, color=INK, **place)
+
+
+def _digits(r: float) -> str:
+    return "–" if np.isnan(r) else f"{r:.2f}"
 
 
 def _legend(figure: Canvas, all_informative: bool) -> None:
