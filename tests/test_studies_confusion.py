@@ -26,18 +26,23 @@ TASK = hr.Bandit((0.8, 0.2), n_trials=80, reverse_every=20)
 HOW = {"truth": TRUTH, "n_subjects": 8, "progress": False, "random_seed": 5}
 
 
+def study(criteria, last=None) -> _Study:
+    how = {"truth": TRUTH, "estimator": "mle", "n_subjects": 8, "random_seed": 5, "options": {}}
+    return _Study.of(MODELS, TASK, criteria=criteria, last=last, **how)
+
+
 @pytest.fixture(scope="module")
 def found():
     return hr.confusion(MODELS, TASK, replications=3, **HOW)
 
 
 def test_winners_are_those_of_fits_made_one_by_one(found):
-    study = _Study.of(MODELS, TASK, TRUTH, ("aic", "bic"), None, "mle", 8, 5, {})
+    made = study(("aic", "bic"))
     counts = {"aic": np.zeros((3, 3), int), "bic": np.zeros((3, 3), int)}
     sums = np.zeros((3, 3), int)
     for g, name in enumerate(MODELS):
         for k in range(3):
-            data = _bare(study.data(name, k))
+            data = _bare(made.data(name, k))
             n = np.bincount(data["trial_subject"].values[data["scored"].values])[1:]
             fits = [hr.fit_mle(model, data, progress=False) for model in MODELS.values()]
             loglik = np.stack([fit["fit_stats"]["loglik"].values for fit in fits])
@@ -86,8 +91,8 @@ def test_models_that_differ_much_are_told_apart(found):
 
 
 def test_held_out_scores_are_those_of_a_fit_to_the_rest():
-    study = _Study.of(MODELS, TASK, TRUTH, ("held_out",), 0.25, "mle", 8, 5, {})
-    sets = [_bare(study.data("rw", k)) for k in range(2)]
+    made = study(("held_out",), 0.25)
+    sets = [_bare(made.data("rw", k)) for k in range(2)]
     how = {"criteria": ("held_out",), "last": 0.25, "estimator": "mle", "options": {}}
     scores = scores_of(MODELS["rw"], sets, **how)["held_out"]
     for data, values in zip(sets, scores, strict=True):

@@ -30,7 +30,9 @@ def logit(p):
 
 def study(effect=None, *, design=TASK, kind="group", scale="link", population=POPULATION) -> _Study:
     effect = effect or {"alpha": 1.0}
-    return _Study.of(MODEL, design, effect, population, kind, scale, "mle", 0.05, 2, {})
+    asked = effect_of(MODEL, effect, kind=kind, scale=scale)
+    how = {"population": population, "estimator": "mle", "alpha": 0.05, "random_seed": 2, "options": {}}
+    return _Study.of(MODEL, design, asked, **how)
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +267,7 @@ def test_recorded_schedules_are_lent_to_as_many_subjects_as_needed(shared_data):
 @pytest.mark.slow
 def test_the_posterior_detects_a_large_effect():
     options = {"estimator": "posterior", "draws": 300, "chains": 2}
-    large = hr.power(MODEL, TASK, {"alpha": 3.0}, n_subjects=30, replications=2, **options, **HOW)
+    large = hr.power(MODEL, TASK, {"alpha": 2.0}, n_subjects=40, replications=2, **options, **HOW)
     assert large.table["power"].tolist() == [1.0]
     assert large.table["test"].tolist() == ["posterior"]
-    assert large.table["estimate"][0] == pytest.approx(3.0, abs=1.0)
+    assert large.table["estimate"][0] == pytest.approx(2.0, abs=0.8)  # the weak prior of slopes pulls to 0

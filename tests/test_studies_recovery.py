@@ -25,7 +25,10 @@ QUIET = {"progress": False, "random_seed": 3}
 
 
 def study(design=TASK, *, truth=None, estimator="mle", n=6, model=MODEL, **options) -> _Study:
-    return _Study.of(model, design, truth or TRUTH, estimator, n, None, 3, options)
+    return _Study.of(
+        model, design, truth=truth or TRUTH, estimator=estimator, n_subjects=n, covariates=None, random_seed=3,
+        options=options,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +174,8 @@ def test_truths_come_from_ranges_values_priors_and_fits(found):
     prior = hr.weak_prior(MODEL, given)
     first, second = (study(truth=prior).data(k)["true_alpha"].values for k in (0, 1))
     assert not np.array_equal(first, second)
-    weak = _Study.of(MODEL, TASK, None, "mle", 6, None, 3, {}).truth
-    assert weak == prior
+    found = hr.recovery(MODEL, TASK, n_subjects=6, replications=1, **QUIET)
+    np.testing.assert_allclose(found.table["truth"][::2], study(truth=prior).data(0)["true_alpha"])
 
 
 def test_truths_from_a_fit_are_its_estimates():

@@ -84,7 +84,7 @@ def plot_recovery(
     with in_style():
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, name in zip(panels, names, strict=False):
-            _draw(panel, result, model.parameter(name.partition("[")[0]), name, scale)
+            _draw(panel, result, name, parameter=model.parameter(name.partition("[")[0]), scale=scale)
         for panel in panels[len(names) :]:
             panel.remove()
         figure.supxlabel("true value", fontsize="medium")
@@ -99,7 +99,7 @@ def _known(name: str, there: list[str]) -> str:
     return name
 
 
-def _draw(axes: Axes, result: Recovery, parameter: Parameter, name: str, scale: str) -> None:
+def _draw(axes: Axes, result: Recovery, name: str, *, parameter: Parameter, scale: str) -> None:
     table = result.table.loc[result.table["parameter"] == name]
     prefix = "" if scale == NATURAL or parameter.link == "identity" else "link_"
     truth, estimate = (np.asarray(table[f"{prefix}{what}"], dtype=float) for what in ("truth", "estimate"))

@@ -97,7 +97,15 @@ def confusion(
     """
     criteria = check_criteria(criteria, last)
     study = _Study.of(
-        models, design, truth or {}, criteria, last, estimator, n_subjects, random_seed, options
+        models,
+        design,
+        truth=truth or {},
+        criteria=criteria,
+        last=last,
+        estimator=estimator,
+        n_subjects=n_subjects,
+        random_seed=random_seed,
+        options=options,
     )
     numbers = numbers_of(replications)
     chunks = batches(numbers, study.n_subjects, together=TOGETHER)
@@ -130,7 +138,19 @@ class _Study:
     options: Mapping[str, Any]
 
     @classmethod
-    def of(cls, models, design, truth, criteria, last, estimator, n_subjects, random_seed, options) -> _Study:
+    def of(
+        cls,
+        models: Mapping[str, Model],
+        design: Any,
+        *,
+        truth: Mapping[str, Truth],
+        criteria: Sequence[str],
+        last: float | None,
+        estimator: str,
+        n_subjects: int | None,
+        random_seed: int,
+        options: Mapping[str, Any],
+    ) -> _Study:
         """The study that was asked for, checked."""
         _check_models(models, truth)
         check_options(options)

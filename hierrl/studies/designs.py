@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,15 +133,8 @@ def split_by_set(values: npt.NDArray[Any], sizes: Sequence[int]) -> list[npt.NDA
 
 def with_trials(task: Bandit | Recorded, n_trials: int) -> Bandit | Recorded:
     """The task with so many trials per session (a description), or so many first trials of each subject."""
-    from dataclasses import replace
-
     if isinstance(task, Bandit):
         return replace(task, n_trials=int(n_trials))
     return replace(
         task, data=chosen_subjects(task.data, range(task.data.sizes["subject"]), n_trials=n_trials)
     )
-
-
-def named(values: Mapping[str, Any]) -> str:
-    """Names in a row, for messages."""
-    return ", ".join(map(str, values))

@@ -12,7 +12,7 @@ import xarray as xr
 from hierrl.data import split
 from hierrl.fits import problem_of, theta_of
 from hierrl.importance.modes import penalised_modes
-from hierrl.kernels.problem import Problem
+from hierrl.kernels.problem import Problem, prepare
 from hierrl.models.model import Model
 from hierrl.prior import weak_prior
 from hierrl.studies.designs import joined, laid_out_alike, split_by_set
@@ -55,7 +55,8 @@ def scores_of(
     found: dict[str, dict[int, FloatArray]] = {name: {} for name in criteria}
     for group in laid_out_alike(model, sets):
         some = [sets[k] for k in group]
-        scores = _together(model, joined(some), criteria, last, estimator, options)
+        how = {"last": last, "estimator": estimator, "options": options}
+        scores = _together(model, joined(some), criteria, **how)
         sizes = [data.sizes["subject"] for data in some]
         for name, values in scores.items():
             found[name] |= dict(zip(group.tolist(), split_by_set(values, sizes), strict=True))
@@ -66,6 +67,7 @@ def _together(
     model: Model,
     data: xr.Dataset,
     criteria: Sequence[str],
+    *,
     last: float | None,
     estimator: str,
     options: Mapping[str, Any],
@@ -91,8 +93,6 @@ def _laplace(model: Model, data: xr.Dataset) -> FloatArray:
 
     .. math:: \log p(y) \approx \ell(\hat\eta) + \log N(\hat\eta | m, s^2) + \tfrac P2 \log 2\pi - \tfrac12 \log |H|
     """
-    from hierrl.kernels.problem import prepare
-
     problem = prepare(model, data)
     modes = penalised_modes(problem, *subject_prior(problem, data))
     _, log_determinant = np.linalg.slogdet(modes.precision)

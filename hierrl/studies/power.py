@@ -126,7 +126,16 @@ def power(
     >>> found.table[["n_subjects", "test", "effect"]].shape
     (4, 3)
     """
-    study = _Study.of(model, design, effect, population, kind, scale, estimator, alpha, random_seed, options)
+    study = _Study.of(
+        model,
+        design,
+        effect_of(model, effect, kind=kind, scale=scale),
+        population=population,
+        estimator=estimator,
+        alpha=alpha,
+        random_seed=random_seed,
+        options=options,
+    )
     cells = study.cells(n_subjects, n_trials)
     numbers = numbers_of(replications)
     together = 1 if estimator == "posterior" else TOGETHER
@@ -186,17 +195,26 @@ class _Study:
 
     @classmethod
     def of(
-        cls, model, design, effect, population, kind, scale, estimator, alpha, random_seed, options
+        cls,
+        model: Model,
+        design: Any,
+        effect: Effect,
+        *,
+        population: Any,
+        estimator: str,
+        alpha: float,
+        random_seed: int,
+        options: Mapping[str, Any],
     ) -> _Study:
         """The study that was asked for, checked."""
         check_estimator(estimator)
         check_options(options)
         if not 0 < alpha < 1:
             raise ValueError(f"alpha= is the level of the test, between 0 and 1; found {alpha!r}.")
-        found, centre = effect_of(model, effect, kind=kind, scale=scale), centre_of(model, population)
-        for size in found.sizes:
-            on_link(centre, found, size)
-        return cls(model, task_of(design), found, centre, estimator, alpha, random_seed, options)
+        centre = centre_of(model, population)
+        for size in effect.sizes:
+            on_link(centre, effect, size)
+        return cls(model, task_of(design), effect, centre, estimator, alpha, random_seed, options)
 
     def cells(self, n_subjects: Any, n_trials: Any) -> list[Cell]:
         """All numbers of subjects and trials with all sizes of the effect, and with none."""

@@ -14,7 +14,7 @@ from hierrl.replications.store import NUMBER, Row
 
 CAUTION = (
     "Tests on point estimates count the noise of uninformative subjects fully; the hierarchical posterior "
-    "(estimator='posterior') weighs them, and usually needs fewer subjects. Do not test shrunken estimates instead."
+    "(estimator='posterior') weighs subjects by what they tell. Do not test shrunken estimates instead."
 )
 ENOUGH = 0.8
 

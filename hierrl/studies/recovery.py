@@ -108,7 +108,16 @@ def recovery(
     >>> found.table.shape[0], found.summary["parameter"].tolist()
     (80, ['alpha', 'alpha', 'beta', 'beta'])
     """
-    study = _Study.of(model, design, truth, estimator, n_subjects, covariates, random_seed, options)
+    study = _Study.of(
+        model,
+        design,
+        truth=truth,
+        estimator=estimator,
+        n_subjects=n_subjects,
+        covariates=covariates,
+        random_seed=random_seed,
+        options=options,
+    )
     together = 1 if estimator == "posterior" else TOGETHER
     settings = study.settings()
     rows = in_batches(
@@ -137,7 +146,18 @@ class _Study:
     options: Mapping[str, Any]
 
     @classmethod
-    def of(cls, model, design, truth, estimator, n_subjects, covariates, random_seed, options) -> _Study:
+    def of(
+        cls,
+        model: Model,
+        design: Any,
+        *,
+        truth: Truth,
+        estimator: str,
+        n_subjects: int | None,
+        covariates: Mapping[str, Any] | pd.DataFrame | None,
+        random_seed: int,
+        options: Mapping[str, Any],
+    ) -> _Study:
         """The study that was asked for, checked."""
         check_estimator(estimator)
         check_options(options)

@@ -57,7 +57,7 @@ def draw_truth(
     if isinstance(truth, Prior | xr.Dataset):
         return truth
     if isinstance(truth, xr.DataTree):
-        return _of_fit(model, truth, task, n_subjects, rng)
+        return _of_fit(model, truth, task, n_subjects=n_subjects, rng=rng)
     n_arms = task.base.size if isinstance(task, Bandit) else task.data.sizes["arm"]
     return {
         name: _in_range(model.parameter(name), value, (n_subjects, n_arms), rng)
@@ -68,7 +68,7 @@ def draw_truth(
 
 
 def _of_fit(
-    model: Model, fit: xr.DataTree, task: Bandit | Recorded, n_subjects: int, rng: np.random.Generator
+    model: Model, fit: xr.DataTree, task: Bandit | Recorded, *, n_subjects: int, rng: np.random.Generator
 ) -> xr.Dataset:
     """A draw of a fit (the estimate of a point fit): its own subjects where the design has them, else some of them."""
     posterior = fit["posterior"].to_dataset()[list(model.names)]
