@@ -17,7 +17,7 @@ from hierrl.simulate import Bandit, Recorded
 
 IntArray = npt.NDArray[np.int64]
 
-TOGETHER = 1000
+TOGETHER = 500
 """Subjects that are fitted at once: enough for all threads, few enough that an interrupt loses little."""
 
 
