@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-studies calibrate docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-studies calibrate docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -57,6 +57,17 @@ bench-agreement: setup ## both samplers against each other and against quadratur
 bench-groups: setup ## two real studies of groups (DATA=<folder>), and docs/groups.md
 	$(BIN)/python benchmarks/groups.py $(DATA) $(ARGS)
 	$(BIN)/python benchmarks/groups_page.py
+
+bench-own: setup ## what a gradient of a model of one's own costs
+	$(BIN)/python benchmarks/own_model.py
+
+bench-checks: setup ## two real studies checked (DATA=<folder>), and docs/checks.md
+	$(BIN)/python benchmarks/checks.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/checks_page.py
+
+bench-comparison: setup ## models of two real studies compared (DATA=<folder>), and docs/comparison.md
+	$(BIN)/python benchmarks/comparison.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/comparison_page.py
 
 bench-studies: setup ## simulation studies of designs (DATA=<folder>), and docs/studies.md
 	$(BIN)/python benchmarks/studies.py $(DATA) $(ARGS)

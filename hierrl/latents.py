@@ -1,8 +1,8 @@
-"""What a fit says of every trial: the probability of the choice, values, prediction errors, choice probabilities."""
+"""What a fit says of every trial: choice probabilities and their entropy, values and differences, prediction errors."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.data import check_behaviour
-from hierrl.fits import check_fit, data_of, in_sessions, model_of, problem_of
+from hierrl.fits import data_of
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.trials import column_of
+from hierrl.kernels.rule import LEARN, LEARN_OTHER
+from hierrl.kernels.tables import EXPONENT
 from hierrl.models.channels import Channel
-from hierrl.models.values import Values, gather
+from hierrl.models.recursion import Recursion
+from hierrl.models.values import Values
+from hierrl.told import Told, of_subjects, told_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,7 +78,7 @@ def log_likelihood(
     """
     if by not in ("trial", "session", "subject"):
         raise ValueError(f"by={by!r} is not one of ('trial', 'session', 'subject').")
-    told = _told(fit, data, parameters, draws)
+    told = told_of(fit, data, parameters, draws)
     scored = np.flatnonzero(told.problem.trials.scored)
     if scored.size == 0:
         raise ValueError("No trial of the data is scored: there is nothing to give the log-likelihood of.")
@@ -103,12 +105,16 @@ def latents(
     data: xr.Dataset | None = None,
     parameters: Values | None = None,
     draws: int | None = None,
+    subjects: Sequence[Any] | None = None,
     summary: bool = False,
 ) -> xr.Dataset:
     r"""Values, prediction errors and choice probabilities on every trial.
 
     The value of arm i before trial t is the path :math:`F_{c,i}(t)` of the outcome channel, as if its
     weight were 1; the prediction error is :math:`u_t - F_{c,i}(t)` of the arm chosen, u being what it paid.
+    The value difference is the value of the arm chosen minus the largest one among the other arms that were
+    shown (with two arms: chosen minus unchosen; with more, the next best is what was given up, Boorman et al. 2009).
+    The entropy of the choice probabilities is :math:`-\sum_i p_i \log p_i`, in nats: 0 = sure, log m = all alike.
 
     Parameters
     ----------
@@ -119,18 +125,23 @@ def latents(
     draws : int, optional
         Use only so many draws of each chain, evenly spaced. If not given, as many as half a gigabyte holds,
         all of them in most studies (``attrs["draws"]`` says how many); a summary uses all.
+    subjects : sequence, optional
+        Only these subjects, by label. All draws of a large study, one subject after the other, need little memory:
+        ``for s in labels: hr.latents(fit, subjects=[s])``.
     summary : bool
         Give mean and standard deviation over all draws, along the dim ``statistic``, instead of draws.
 
     Returns
     -------
     Dataset
-        ``value (..., trial, arm)`` and ``prediction_error (..., trial)`` in raw reward units, ``probability
-        (..., trial, arm)``, where ``...`` is chain and draw; ``statistic`` in a summary; nothing for a
-        point fit. With several outcome channels, value and prediction error have a dim ``channel`` before
-        ``trial``; with none they are absent. The prediction error is NaN where nothing was learned from the
-        choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
-        ``accumulate``).
+        ``value (..., trial, arm)``, ``prediction_error`` and ``value_difference (..., trial)`` in raw reward units,
+        ``probability (..., trial, arm)``, ``entropy (..., trial)``, where ``...`` is chain and draw; ``statistic``
+        in a summary; nothing for a point fit. With several outcome channels, all that is about values has a dim
+        ``channel`` before ``trial``; with none it is absent. The prediction error is NaN where nothing was learned
+        from the choice: it was missed, its outcome unknown, or the channel has no prediction errors (``forgone``,
+        ``accumulate``). The value difference is NaN where no choice was made, or only one arm was shown.
+        For a `Recursion` the states take the place of channels; a scalar state has the same value for all arms, and
+        only states in reward units have prediction errors.
 
     Raises
     ------
@@ -144,10 +155,12 @@ def latents(
     >>> data = hr.simulate(hr.model("rw"), hr.Bandit((0.8, 0.2)), truth, random_seed=1)
     >>> fit = hr.fit_mle(hr.model("rw"), data)
     >>> latents = hr.latents(fit)
-    >>> {name: latents[name].dims for name in latents}
-    {'probability': ('trial', 'arm'), 'value': ('trial', 'arm'), 'prediction_error': ('trial',)}
+    >>> {name: latents[name].dims for name in latents if name != "probability"}
+    {'entropy': ('trial',), 'value': ('trial', 'arm'), 'prediction_error': ('trial',), 'value_difference': ('trial',)}
     """
-    told = _told(fit, data, parameters, draws)
+    if subjects is not None:
+        data = of_subjects(data_of(fit) if data is None else data, subjects)
+    told = told_of(fit, data, parameters, draws)
     point = told.theta.shape[:2] == (1, 1)
     if not (point or summary or draws):
         told = told.thinned(LARGEST // (8 * sum(array.size for array in _latents(told, 0, 0))))
@@ -159,65 +172,6 @@ def latents(
         lead, arrays = ("chain", "draw"), _stacked(every, (chains, length))
     dataset = _named(told, lead, arrays)
     return dataset.isel(chain=0, draw=0, drop=True) if point else dataset
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A problem with the draws at which it is to be looked at."""
-
-    problem: Problem
-    data: xr.Dataset
-    theta: FloatArray
-    """(chain, draw, S, P) on the scaled signal."""
-    draw_coords: dict[Hashable, Any]
-    n_draws: int
-    """By chain, before thinning."""
-
-    def thinned(self, draws: int) -> _Told:
-        """With at most so many draws in all, evenly spaced in each chain."""
-        chains, length = self.theta.shape[:2]
-        kept = np.unique(np.linspace(0, length - 1, max(1, min(length, draws // chains))).astype(np.int64))
-        coords = {**self.draw_coords, "draw": np.asarray(self.draw_coords["draw"])[kept]}
-        return _Told(self.problem, self.data, self.theta[:, kept], coords, self.n_draws)
-
-
-def _told(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None, draws: int | None) -> _Told:
-    check_fit(fit)
-    if draws is not None and draws < 1:
-        raise ValueError(f"draws must be at least 1; found {draws}.")
-    posterior = fit["posterior"].to_dataset()
-    if data is None:
-        data = data_of(fit)
-    else:
-        check_behaviour(data)
-        _check_same_arms(fit, data)
-    problem = problem_of(fit, data)
-    values = posterior if parameters is None else parameters
-    subjects, arms = data["subject"].values.tolist(), data["arm"].values.tolist()
-    raw = gather(model_of(fit), values, subjects=subjects, arms=arms)
-    if raw.ndim > 4:
-        raise ValueError(
-            f"Parameters may have the dims chain and draw before subject; found {raw.ndim - 2} of them."
-        )
-    theta = raw.reshape((1,) * (4 - raw.ndim) + raw.shape) / problem.raw_factor()
-    if parameters is None:
-        problem, theta = in_sessions(fit, problem, theta, data)
-    source = values if isinstance(values, xr.Dataset) else xr.Dataset()
-    coords: dict[Hashable, Any] = {
-        dim: source[dim].values if dim in source.indexes else np.arange(size)
-        for dim, size in zip(("chain", "draw"), theta.shape[:2], strict=True)
-    }
-    told = _Told(problem, data, theta, coords, theta.shape[1])
-    return told if draws is None else told.thinned(draws * theta.shape[0])
-
-
-def _check_same_arms(fit: xr.DataTree, data: xr.Dataset) -> None:
-    fitted, found = data_of(fit)["arm"].values.tolist(), data["arm"].values.tolist()
-    if fitted != found:
-        raise ValueError(
-            f"The new data have the arms {found}, the fit has {fitted}. "
-            f"Name them alike, in the same order: hr.behaviour(..., arms={fitted})."
-        )
 
 
 def _units(
@@ -245,33 +199,94 @@ def _units(
     }
 
 
-def _channels(problem: Problem) -> list[int]:
-    """The channels that have values: all that remember outcomes or columns."""
-    return [c for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
+@dataclass(frozen=True)
+class _Trace:
+    """What has values: a channel that remembers outcomes or columns, or a state of a recursion."""
+
+    index: int
+    label: str
+    factor: float
+    """From the scaled signal to raw units."""
+    unit: str
 
 
-def _latents(told: _Told, chain: int, draw: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Probability (n, m), value (C, n, m) and prediction error (C, n) at one draw, in raw units."""
+def _traces(problem: Problem) -> list[_Trace]:
+    """All that have values."""
+    if isinstance(problem.model, Recursion):
+        units = problem.model.units
+        return [
+            _Trace(
+                k,
+                name,
+                problem.reward_scale ** units.get(name, 0),
+                "reward" if units.get(name) == 1 else "",
+            )
+            for k, name in enumerate(problem.model.starts)
+        ]
+    used = [(c, channel) for c, channel in enumerate(problem.model.channels) if channel.signal != "choice"]
+    labels = _channel_labels([channel for _, channel in used])
+    return [
+        _Trace(
+            c,
+            label,
+            float(problem.reward_scale**channel.unit),
+            "reward" if channel.unit else "",
+        )
+        for (c, channel), label in zip(used, labels, strict=True)
+    ]
+
+
+def _latents(told: Told, chain: int, draw: int) -> tuple[FloatArray, ...]:
+    """Probability (n, m), entropy (n,), value (C, n, m), prediction error and value difference (C, n) at one draw.
+
+    In raw units.
+    """
     problem, data = told.problem, told.data
     path, probability, _ = problem.by_trial(told.theta[chain, draw])
-    used = _channels(problem)
-    channels = [problem.model.channels[c] for c in used]
-    scale = np.array([problem.reward_scale if channel.is_outcome else 1.0 for channel in channels])
-    value = path[used].transpose(0, 2, 1) * scale[:, None, None]
+    used = _traces(problem)
+    scale = np.array([trace.factor for trace in used])[:, None]
+    value = path[[trace.index for trace in used]].transpose(0, 2, 1) * scale[:, :, None]
     choice = data["choice"].values
-    chosen = np.maximum(choice, 0)[None, :, None]
-    outcome = np.array([_outcome(channel, data) for channel in channels]).reshape(len(used), choice.size)
-    error = np.where(choice >= 0, outcome - np.take_along_axis(value, chosen, axis=2)[:, :, 0], np.nan)
-    return probability.T, value, error
+    chosen = np.maximum(choice, 0)
+    outcome = np.array([_outcome(told, trace, chosen, told.theta[chain, draw]) for trace in used])
+    outcome = outcome.reshape(len(used), chosen.size) * scale
+    own = np.where(choice >= 0, np.take_along_axis(value, chosen[None, :, None], axis=2)[:, :, 0], np.nan)
+    return probability.T, _entropy(probability), value, outcome - own, own - _best_other(value, data)
 
 
-def _outcome(channel: Channel, data: xr.Dataset) -> FloatArray:
-    """(n,) what the chosen arm learned from, NaN where it did not or has no prediction error."""
-    if channel.signal == "forgone" or channel.update == "accumulate":
-        return np.full(data.sizes["trial"], np.nan)
-    return column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(
-        np.float64
-    )
+def _entropy(probability: FloatArray) -> FloatArray:
+    """(n,) of probabilities (m, n); an arm that isn't shown adds nothing."""
+    return -np.sum(probability * np.log(np.where(probability > 0, probability, 1.0)), axis=0) + 0.0
+
+
+def _best_other(value: FloatArray, data: xr.Dataset) -> FloatArray:
+    """(C, n) largest of the values (C, n, m) of arms that were shown and not chosen; NaN if there are none."""
+    choice, arms = data["choice"].values, np.arange(value.shape[2])
+    other = arms != choice[:, None]
+    if "available" in data:
+        other &= data["available"].transpose("trial", "arm").values
+    largest = np.where(other, value, -np.inf).max(axis=2)
+    return np.where(np.isfinite(largest), largest, np.nan)
+
+
+def _outcome(told: Told, trace: _Trace, chosen: npt.NDArray[np.int64], theta: FloatArray) -> FloatArray:
+    """(n,) what the chosen arm learned from, scaled; NaN where it did not or has no prediction error."""
+    problem = told.problem
+    model, trials, row = problem.model, problem.trials, np.arange(chosen.size)
+    if isinstance(model, Recursion):
+        # what a state learns from is its author's secret, unless it is a reward
+        reward = told.data["reward"].values / trace.factor if trace.unit == "reward" else np.nan
+        return np.where(chosen == told.data["choice"].values, reward, np.nan)
+    c = trace.index
+    learns = np.isin(trials.kind[c, chosen, row], (LEARN, LEARN_OTHER)) & (trials.choice >= 0)
+    if model.channels[c].update == "accumulate":
+        learns = np.zeros_like(learns)
+    target = trials.target[c, chosen, row]
+    if problem.tables.power[c]:
+        subject = np.repeat(np.arange(problem.n_subjects), problem.n_rows)
+        exponent = theta[subject, problem.tables.value[c, chosen, EXPONENT]]
+        target = target * np.exp(exponent * trials.log_size[c, chosen, row])
+    return np.where(learns, target, np.nan)
 
 
 def _stacked(every: Iterator[tuple[FloatArray, ...]], lead: tuple[int, int]) -> list[FloatArray]:
@@ -300,18 +315,22 @@ def _mean_and_sd(every: Iterator[tuple[FloatArray, ...]]) -> list[FloatArray]:
     return [np.stack([m, np.sqrt(q / (count - 1))]) for m, q in zip(mean, squares, strict=True)]
 
 
-def _named(told: _Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
-    used = _channels(told.problem)
-    probability, value, error = arrays
-    variables: dict[str, Any] = {"probability": ((*lead, "trial", "arm"), probability)}
+def _named(told: Told, lead: tuple[str, ...], arrays: list[FloatArray]) -> xr.Dataset:
+    used = _traces(told.problem)
+    probability, entropy, value, error, difference = arrays
+    variables: dict[str, Any] = {
+        "probability": ((*lead, "trial", "arm"), probability),
+        "entropy": ((*lead, "trial"), entropy, {"units": "nats"}),
+    }
     coords: dict[Hashable, Any] = {name: ("trial", told.data[name].values) for name in BY_TRIAL}
     coords |= {"trial": told.data["trial"].values, "arm": told.data["arm"].values}
     coords |= told.draw_coords if "chain" in lead else {"statistic": ["mean", "sd"]}
     if used:
-        units = {"units": "reward"} if all(told.problem.model.channels[c].is_outcome for c in used) else {}
+        units = {"units": "reward"} if all(trace.unit == "reward" for trace in used) else {}
         variables["value"] = ((*lead, "channel", "trial", "arm"), value, units)
         variables["prediction_error"] = ((*lead, "channel", "trial"), error, units)
-        coords["channel"] = _channel_labels([told.problem.model.channels[c] for c in used])
+        variables["value_difference"] = ((*lead, "channel", "trial"), difference, units)
+        coords["channel"] = [trace.label for trace in used]
     kept = told.theta.shape[0] * told.theta.shape[1]
     attrs = {"draws": f"{kept} of {told.theta.shape[0] * told.n_draws}"}
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from hierrl.kernels.many import many_pass
 from hierrl.kernels.points import weigh
 from hierrl.kernels.problem import Problem
 from hierrl.kernels.rule import JIT
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 
 FloatArray = npt.NDArray[np.float64]
@@ -136,7 +137,7 @@ def population_pass(eta, log_ratio, mean, sd, subjects, order, weight, value, gr
 
 
 def importance_points(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     mean: npt.ArrayLike,
     sd: npt.ArrayLike,
     *,
@@ -186,7 +187,7 @@ def importance_points(
 
 
 def draw_points(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     proposal: Proposal,
     *,
     n_points: int,
@@ -197,12 +198,14 @@ def draw_points(
     """Draw points from a proposal and score them."""
     eta = proposal.draw(n_points, random_seed)
     loglik = np.empty((problem.n_parts, n_points))
+    # A recursion brings loops of its own.
+    score = getattr(problem.tables, "score_points", None) or partial(score_points, problem.tables)
 
     def work(subjects: IndexArray) -> None:
         inside = np.clip(np.moveaxis(eta[subjects], 1, -1), -FARTHEST, FARTHEST)
         parts, theta = problem.at_points(subjects, inside)
         theta = np.ascontiguousarray(np.moveaxis(theta, -1, 0))
-        score_points(problem.tables, problem.trials, parts, theta, loglik)
+        score(problem.trials, parts, theta, loglik)
 
     over_subjects(
         work,

@@ -13,11 +13,14 @@ from hierrl.convex import CERTIFIED, fit_convex
 from hierrl.convex.branch import Proof, prove
 from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
+from hierrl.convex.search import search
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, theta_of, warn_of_failures
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem, prepare
+from hierrl.kernels.scatter import scattered_starts
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,6 +29,9 @@ SPREAD = (0.005, 0.05, 0.2, 0.5, 0.85)
 """Rates at which further starts are placed, all rates alike."""
 CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 """By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
+
+SEARCHED = 6
+"""Further starts where exponents, start values or states shape the paths."""
 
 
 def fit_mle(
@@ -41,7 +47,8 @@ def fit_mle(
     r"""Maximum likelihood for every subject, from the convex estimate.
 
     A box-constrained Newton method with exact second derivatives climbs from the convex estimate, from its
-    atoms, and from a few spread rates whose weights are first solved for; the best point is kept. Where the
+    atoms, and from a few spread rates whose weights are first solved for; the best point is kept. For a `Recursion`,
+    which has no convex estimate, it climbs from the likeliest of points scattered over the bounds. Where the
     convex bound meets it (``certified``), no parameter value within bounds fits better.
 
     Parameters
@@ -52,7 +59,7 @@ def fit_mle(
         Behaviour from `behaviour`.
     start : DataTree, optional
         A fit of the same model to the same subjects. Without one, or where it has no bound for these data,
-        the hull relaxation runs first.
+        the hull relaxation runs first (for models that have one).
     certify : float, optional
         Prove by branch and bound over the rates that no parameter value within bounds is better by more than so many
         nats, and find it if there is one. Without, the bound is that of the relaxation.
@@ -90,10 +97,16 @@ def fit_mle(
     _check_certify(model, certify)
     started = perf_counter()
     problem = prepare(model, data)
-    convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
-    best = _climb(problem, convex, start, cores=cores, progress=progress)
-    known_stats = convex.children["fit_stats"].dataset
-    known = Proof(best.theta, best.loglik, known_stats["bound"].values, *_untried(problem))
+    own, relaxed = 0.0, np.full(problem.n_subjects, np.nan)
+    if isinstance(model, Recursion):
+        best = _climb_scattered(problem, start, cores=cores, progress=progress)
+    else:
+        convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
+        best = _climb(problem, convex, start, cores=cores, progress=progress)
+        known_stats = convex.children["fit_stats"].dataset
+        relaxed = known_stats["bound"].values
+        own = known_stats["seconds"].values if convex is not start else 0.0
+    known = Proof(best.theta, best.loglik, relaxed, *_untried(problem))
     proof = known
     if certify is not None:
         proof = prove(
@@ -101,7 +114,6 @@ def fit_mle(
         )
     gap = proof.bound - proof.loglik
     tolerance = CERTIFIED if certify is None else certify
-    own = known_stats["seconds"].values if convex is not start else 0.0
     fit = build_fit(
         problem,
         data,
@@ -122,7 +134,11 @@ def fit_mle(
             "estimator": "mle",
             "certify": certify,
             "budget": budget,
-            "started": "convex" if start is None else "start",
+            "started": "start"
+            if start is not None
+            else "scattered"
+            if isinstance(model, Recursion)
+            else "convex",
             "seconds": perf_counter() - started,
         },
     )
@@ -161,6 +177,26 @@ def _climb(
         return best
     more = _spread(problem, candidates[0], loose, cores=cores)
     return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
+
+
+def _climb_scattered(
+    problem: Problem, start: xr.DataTree | None, *, cores: int | None, progress: bool
+) -> Maximum:
+    """The best of the climbs from the best of scattered points, and from `start` if there is one."""
+    starts = scattered_starts(problem)
+    if start is not None:
+        check_fit(start)
+        starts = np.concatenate([_start_values(problem, start)[:, None], starts], axis=1)
+    run = {"cores": cores, "progress": progress, "description": "Maximum likelihood"}
+    return maximise(problem, starts, **run)
+
+
+def quick_fit(
+    model: Model, data: xr.Dataset, *, cores: int | None = None, progress: bool = False
+) -> xr.DataTree:
+    """The fit to start others from: convex, or where a model has no relaxation, maximum likelihood."""
+    fit = fit_mle if isinstance(model, Recursion) else fit_convex
+    return fit(model, data, cores=cores, progress=progress)
 
 
 def _better(first: Maximum, second: Maximum) -> Maximum:
@@ -252,7 +288,12 @@ def _start_values(problem: Problem, start: xr.DataTree) -> FloatArray:
 def _spread(
     problem: Problem, theta: FloatArray, wanted: npt.NDArray[np.bool_], *, cores: int | None
 ) -> FloatArray:
-    """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted."""
+    """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted.
+
+    Where other parameters than rates shape the paths, the best of a set that is spread over all of them.
+    """
+    if any(parameter.is_shape and parameter.kind != "rate" for _, parameter, _ in problem.scalars):
+        return search(problem, keep=SEARCHED, wanted=wanted, cores=cores)
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
     if rates.sum() in CORNERS:

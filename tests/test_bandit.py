@@ -8,11 +8,11 @@ from builders import random_behaviour
 
 import hierrl as hr
 from hierrl.data import check_behaviour
-from hierrl.simulate import Recorded
+from hierrl.simulate import Recorded, Task
 from hierrl.simulate.schedule import Schedule
 
 
-def drawn(task: hr.Bandit | Recorded, n_subjects: int = 200, seed: int = 0) -> Schedule:
+def drawn(task: Task, n_subjects: int = 200, seed: int = 0) -> Schedule:
     return task.schedule(n_subjects, np.random.default_rng(seed))
 
 
@@ -128,9 +128,158 @@ def test_a_share_of_choices_is_missed_and_teaches_nothing():
     assert (np.isnan(data["forgone"].values[~missed]).sum(axis=1) == 1).all()
 
 
+def test_gains_and_losses_come_independently_with_odds_of_their_own_and_are_both_told():
+    task = hr.Bandit((0.8, 0.3), amounts=(0.0, 2.0), loss_odds=(0.5, 0.1), loss=-5.0)
+    schedule = drawn(task)
+    gain, loss = schedule.gain, schedule.loss
+    np.testing.assert_array_equal(schedule.reward, gain + loss)
+    assert set(np.unique(gain)) == {0.0, 2.0}
+    assert set(np.unique(loss)) == {-5.0, 0.0}
+    np.testing.assert_allclose((loss < 0).mean(axis=0), [0.5, 0.1], atol=0.01)
+    np.testing.assert_allclose(((gain > 0) & (loss < 0)).mean(axis=0), [0.4, 0.03], atol=0.01)
+    np.testing.assert_allclose(expected(schedule)[0], [2 * 0.8 - 5 * 0.5, 2 * 0.3 - 5 * 0.1])
+    data = hr.simulate(hr.model("rw"), task, {"alpha": 0.2, "beta": 0.2}, n_subjects=20, random_seed=1)
+    np.testing.assert_array_equal(data["reward"], data["gain"] + data["loss"])
+    assert (data["best_arm"] == 1).all()  # it gains less and loses much less
+    turned = drawn(hr.Bandit((0.8, 0.3), loss_odds=(0.5, 0.1), n_trials=20, reverse_every=10), n_subjects=1)
+    np.testing.assert_allclose(expected(turned)[10:], expected(turned)[:10, ::-1])
+
+
+def test_payoffs_are_rounded_to_whole_points():
+    paid = drawn(hr.Bandit(means=(10.0, 30.0), sd=4.0, step=5.0)).reward
+    assert set(np.unique(paid % 5)) == {0.0}
+    np.testing.assert_allclose(paid.mean(axis=0), [10.0, 30.0], atol=0.1)
+
+
+def test_sets_of_arms_are_shown_in_turn_each_once_in_a_block():
+    pairs = (("A", "B"), ("C", "D"), ("E", "F"))
+    task = hr.Bandit(
+        (0.8, 0.2, 0.7, 0.3, 0.6, 0.4), arms=tuple("ABCDEF"), shown=pairs, n_trials=20, n_sessions=2
+    )
+    shown = drawn(task, n_subjects=50).frame["available"].values.reshape(100, 20, 6)
+    assert (shown[..., ::2] == shown[..., 1::2]).all()  # a pair is shown whole
+    which = shown[..., ::2].argmax(axis=2)
+    assert (shown[..., ::2].sum(axis=2) == 1).all()
+    blocks = np.sort(which[:, :18].reshape(100, 6, 3), axis=2)
+    assert (blocks == [0, 1, 2]).all()
+    assert len(np.unique(which[:, :3], axis=0)) == 6  # in every order
+    data = hr.simulate(hr.model("rw"), task, {"alpha": 0.2, "beta": 1.0}, n_subjects=9, random_seed=1)
+    pair = data["available"].values[:, ::2].argmax(axis=1)
+    np.testing.assert_array_equal(data["best_arm"], np.array(["A", "C", "E"])[pair])
+
+
+def test_a_shared_schedule_is_the_same_for_all_but_for_missed_trials():
+    task = hr.Bandit(
+        (0.7, 0.4), drift=0.05, reverse_chance=0.05, shown=2, missed=0.2, n_trials=range(30, 60), shared=True,
+        loss_odds=(0.2, 0.3),
+    )  # fmt: skip
+    schedule = drawn(task, n_subjects=6)
+    for values in (schedule.reward, schedule.loss, expected(schedule), schedule.frame["reversal"].values):
+        by_subject = np.split(values, 6)
+        assert all((one == by_subject[0]).all() for one in by_subject)
+    missed = np.split(schedule.missed, 6)
+    assert any((one != missed[0]).any() for one in missed)
+    assert (
+        drawn(task, n_subjects=2, seed=9).reward.shape
+        != schedule.reward[: schedule.reward.shape[0] // 3].shape
+    )
+
+
+def test_best_arms_are_best_among_those_shown():
+    data = hr.simulate(
+        hr.model("rw"),
+        hr.Bandit((0.9, 0.6, 0.5, 0.1), shown=2),
+        {"alpha": 0.2, "beta": 1.0},
+        n_subjects=5,
+        random_seed=1,
+    )
+    for best, shown in zip(data["best_arm"].values, data["available"].values, strict=True):
+        assert best == np.flatnonzero(shown)[0]  # arms are in order of their odds
+
+
+def test_cards_are_drawn_without_replacement_from_each_deck():
+    data = hr.simulate(
+        hr.model("rw"), hr.Decks.iowa(200), {"alpha": 0.1, "beta": 0.001}, n_subjects=8, random_seed=2
+    )
+    check_behaviour(data)
+    losses = {"A": [150, 200, 250, 300, 350], "B": [1250], "C": [25, 25, 50, 75, 75], "D": [250]}
+    orders = set()
+    for subject in data["subject"].values:
+        mine = data.isel(trial=np.flatnonzero(data["trial_subject"] == subject))
+        for i, deck in enumerate("ABCD"):
+            cards = mine["loss"].values[mine["choice"].values == i]
+            assert set(mine["gain"].values[mine["choice"].values == i]) == {100.0 if deck in "AB" else 50.0}
+            assert cards.size >= 20
+            for k in range(cards.size // 10):
+                whole = cards[10 * k : 10 * k + 10]
+                assert sorted(-whole[whole < 0]) == losses[deck]
+            orders.add(tuple(cards[:10]))
+    assert len(orders) > 8
+    np.testing.assert_allclose(expected(drawn(hr.Decks.iowa()))[0], [-25, -25, 25, 25])
+
+
+def test_cards_that_are_not_shuffled_come_as_they_lie():
+    task = hr.Decks(
+        ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), ((0.0,) * 3, (-1.0, 0.0, 0.0)), n_trials=9, shuffle=False
+    )
+    data = hr.simulate(hr.model("rw"), task, {"alpha": 0.1, "beta": 0.0}, n_subjects=20, random_seed=1)
+    for s in range(20):
+        rows = slice(9 * s, 9 * s + 9)
+        choice, gain = data["choice"].values[rows], data["gain"].values[rows]
+        for deck in (0, 1):
+            drawn_here = gain[choice == deck]
+            np.testing.assert_array_equal(
+                drawn_here, np.resize([[1, 2, 3], [4, 5, 6]][deck], drawn_here.size)
+            )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"gains": ((1.0,),), "losses": ((0.0,),)}, r"two or more decks.*found \[1\] gains and \[1\] losses"),
+        ({"losses": ((0.0,), (0.0, 0.0))}, r"as many cards each; found \[1, 1\] gains and \[1, 2\] losses"),
+        ({"losses": ((0.0,), (1.0,))}, "Gains must be 0 or more and losses 0 or less"),
+        ({"n_trials": 0}, "n_trials must be a whole number of at least 1; found 0"),
+        ({"missed": 1.0}, r"missed must lie within \[0, 1\); found 1.0"),
+        ({"arms": ("A", "A")}, r"There are 2 decks; arms=\('A', 'A'\) must name each once"),
+    ],
+)
+def test_decks_that_contradict_themselves_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        hr.Decks(**{"gains": ((1.0,), (2.0,)), "losses": ((0.0,), (-1.0,)), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"odds": (0.5, 0.5), "loss_odds": (0.5,)},
+            r"loss_odds must be 2 numbers within \[0, 1\].*found \(0.5,\)",
+        ),
+        ({"odds": (0.5, 0.5), "loss_odds": (0.5, 1.5)}, "loss_odds must be 2 numbers"),
+        ({"odds": (0.5, 0.5), "loss_odds": (0.5, 0.5), "loss": 1.0}, "loss must not be above 0; found 1"),
+        ({"means": (0.5, 0.5), "loss_odds": (0.5, 0.5)}, "loss_odds go with odds, not with means"),
+        (
+            {"odds": (0.5, 0.5), "loss_odds": (0.5, 0.5), "amounts": (-1, 1)},
+            "amounts are gains and not below 0",
+        ),
+        (
+            {"odds": (0.5,) * 3, "shown": ((0, 1), (2, 5))},
+            r"Each set of shown.*arms \[0, 1, 2\].*found \(2, 5\)",
+        ),
+        (
+            {"odds": (0.5,) * 3, "shown": ((0, 1), (2,))},
+            r"Each set of shown must name two or more.*found \(2,\)",
+        ),
+        (
+            {"odds": (0.5,) * 3, "shown": 2, "reverse_after": 3},
+            "reverse_after counts choices of the best arm",
+        ),
+        (
+            {"odds": (0.5, 0.5), "shared": True, "n_trials": (5, 6)},
+            r"shared schedule has one length.*\(5, 6\)",
+        ),
+        ({"means": (0.5, 0.5), "step": 0.0}, "step must be above 0; found 0.0"),
         ({}, "Give either odds or means; found odds=None, means=None"),
         ({"odds": (0.5, 0.5), "means": (1, 2)}, "Give either odds or means"),
         ({"odds": (0.5,)}, r"odds must be two or more numbers, one for each arm; found \(0.5,\)"),

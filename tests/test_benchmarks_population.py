@@ -122,3 +122,25 @@ def test_absent_data_are_named(tmp_path):
 )
 def test_probabilities_are_never_shown_as_certain(value, shown):
     assert importlib.import_module("groups_page").probability(value) == shown
+
+
+def test_the_page_of_checks_says_which_group_fails_which_statistic():
+    page = importlib.import_module("checks_page")
+    passed = {"statistic": "win_stay", "group": "Old", "joint_p": 0.25, "passed": True}
+    failed = {"statistic": "win_stay", "group": "Young", "joint_p": 0.002, "passed": False}
+    found = {"checks": {"rw": {"replay": {"verdicts": [passed, failed]}}}}
+    lines = page.verdicts(found, "replay").splitlines()
+    assert lines[2].split("|")[1:3] == [" `win_stay` ", " old .25, young **< .01** "]
+    assert lines[3].split("|")[1:3] == [" passed ", " 1 of 2 "]
+    assert [page.probability(p) for p in (0.004, 0.05, 0.999)] == ["< .01", ".05", "1.00"]
+
+
+def test_what_choices_tell_is_counted_over_subjects():
+    rows = [(1, 0.05, 0.1, 0.2), (2, 0.3, -0.9, 5.0), (3, 0.9, 0.3, 50.0)]
+    table = pd.DataFrame(rows, columns=["subject", "information", "correlation", "channel_nats"])
+    table = table.assign(parameter="alpha", sentence=[f"Subject {k}." for k in table["subject"]])
+    found = importlib.import_module("checks").read_out(table)["alpha"]
+    assert found["median"] == 0.3
+    assert (found["below_0.1"], found["below_0.5"]) == pytest.approx((1 / 3, 2 / 3))
+    assert (found["tied"], found["faint"]) == pytest.approx((1 / 3, 1 / 3))
+    assert (found["least"], found["most"]) == ("Subject 1.", "Subject 3.")

@@ -46,7 +46,9 @@ def told_scores(fit: xr.DataTree, data: xr.Dataset) -> np.ndarray:
     draws = theta_of(fit, problem).reshape(-1, problem.n_subjects, problem.n_parameters)
     probability = []
     for theta in draws:
-        values = naive.values_by_subject(problem.unpack(theta), problem.subjects)
+        values = naive.values_by_subject(
+            problem.unpack(theta), problem.subjects, model=problem.model, reward_scale=problem.reward_scale
+        )
         probability.append(np.exp(naive.retell(model_of(fit), data, values).loglik))
     return np.log(np.mean(probability, axis=0))
 

@@ -1,6 +1,7 @@
 """Pages with code run: every block of Python, in order, prints what the page shows below it."""
 
 import contextlib
+import inspect
 import io
 import re
 import warnings
@@ -11,7 +12,7 @@ import pytest
 from tests.test_readme import as_number, pieces
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("population.md", "marginal.md", "studies.md")
+PAGES = ("population.md", "marginal.md", "checks.md", "studies.md")
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
 
 RELATIVE, ABSOLUTE = 0.2, 0.1
@@ -56,7 +57,25 @@ def test_code_of_a_page_can_be_read(page):
         compile(block["code"], page, "exec")
 
 
-@pytest.mark.parametrize("page", [*PAGES, "groups.md"])
+INCLUDED = re.compile(
+    r"```\{literalinclude\} (?P<file>\S+)\n(?::dedent:\n)?"
+    r":start-after: \"(?P<start>.+)\"\n:end-before: \"(?P<end>.+)\"\n```"
+)
+
+
+@pytest.mark.parametrize("page", ["own_model.md"])
+def test_code_that_a_page_includes_is_in_the_file(page):
+    text = (DOCS / page).read_text()
+    found = list(INCLUDED.finditer(text))
+    assert len(found) == text.count("{literalinclude}") > 0
+    for one in found:
+        source = (DOCS / one["file"]).read_text()
+        assert source.count(one["start"] + "\n") == source.count(one["end"] + "\n") == 1
+        inside = source.split(one["start"] + "\n")[1].split(one["end"] + "\n")[0]
+        compile(inspect.cleandoc("\n" + inside), one["file"], "exec")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "groups.md", "comparison.md"])
 def test_links_and_pictures_of_a_page_exist(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text())
     assert targets

@@ -12,6 +12,7 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 SAID = {
     "drug_placebo": ["The chains converged.", "verum - placebo", "b - a"],
     "group_comparison": ["The chains converged.", "patient - control", "p_rope", "weak"],
+    "own_model": ["The chains converged.", "trust", "with memory", "values only", "memory "],
     "pymc_model": ["eta --> ", "the true slope is 2", "nothing compiled", "mu of alpha 0."],
 }
 """What each script prints if all went well."""

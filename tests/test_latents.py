@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from builders import random_behaviour, random_theta
@@ -14,7 +16,7 @@ from naive import Told, retell, values_by_subject
 from vocabulary import few_examples, models, seeds
 
 import hierrl as hr
-from hierrl.fits import build_fit
+from hierrl.fits import build_fit, settings_of
 from hierrl.kernels.problem import prepare
 
 latents_module = importlib.import_module("hierrl.latents")  # hr.latents is the function
@@ -36,7 +38,28 @@ def told_at(fit: xr.DataTree, data: xr.Dataset, chain: int, draw: int) -> Told:
     posterior = fit["posterior"].to_dataset().isel(chain=chain, draw=draw)
     named: dict[str, Any] = {str(k): (v.dims, v.values) for k, v in posterior.data_vars.items()}
     model = hr.Model.from_json(fit.attrs["hierrl_model"])
-    return retell(model, data, values_by_subject(named, posterior["subject"].values))
+    scale = settings_of(fit)["reward_scale"]
+    values = values_by_subject(named, posterior["subject"].values, model=model, reward_scale=scale)
+    return retell(model, data, values)
+
+
+def difference_by_hand(told: Told, data: xr.Dataset) -> np.ndarray:
+    """Chosen minus the best other arm that was shown, (C, n)."""
+    found = []
+    shown = (
+        data["available"].values
+        if "available" in data
+        else np.ones((data.sizes["trial"], data.sizes["arm"]), bool)
+    )
+    for t, choice in enumerate(data["choice"].values.tolist()):
+        others = [i for i in range(data.sizes["arm"]) if i != choice and shown[t, i]]
+        nothing = choice < 0 or not others
+        found.append([np.nan if nothing else q[choice] - max(q[i] for i in others) for q in told.path[t]])
+    return np.array(found).T
+
+
+def entropy_by_hand(told: Told) -> list[float]:
+    return [-sum(p * math.log(p) for p in row if p > 0) for row in told.probability]
 
 
 def error_by_hand(model: hr.Model, told: Told) -> np.ndarray:
@@ -56,10 +79,15 @@ def test_latents_of_every_draw_are_those_of_a_loop_by_hand(model, seed):
     for chain, draw in np.ndindex(CHAINS, DRAWS):
         told, one = told_at(fit, data, chain, draw), found.isel(chain=chain, draw=draw)
         np.testing.assert_allclose(one["probability"], told.probability, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one["entropy"], entropy_by_hand(told), rtol=1e-9, atol=1e-12)
         assert ("value" in found) == bool(used)
         if used:
             value = np.array(told.path).transpose(1, 0, 2)[used]
             error = error_by_hand(model, told)[used]
+            difference = difference_by_hand(told, data)[used]
+            np.testing.assert_allclose(
+                one["value_difference"].values.reshape(error.shape), difference, rtol=1e-9, atol=1e-9
+            )
             dims = ("channel",) if len(used) > 1 else ()
             assert one["value"].dims == (*dims, "trial", "arm")
             assert one["prediction_error"].dims == (*dims, "trial")
@@ -115,8 +143,10 @@ def test_a_point_fit_has_no_chain_and_draw_in_its_latents_but_singletons_in_its_
     found = hr.latents(fit)
     assert {name: found[name].dims for name in found} == {
         "probability": ("trial", "arm"),
+        "entropy": ("trial",),
         "value": ("trial", "arm"),
         "prediction_error": ("trial",),
+        "value_difference": ("trial",),
     }
     assert {"chain", "draw"}.isdisjoint(found.coords)
     assert hr.log_likelihood(fit).dims == ("chain", "draw", "trial")
@@ -240,3 +270,50 @@ def test_sessions_and_subjects_without_a_scored_trial_are_left_out():
     sessions = hr.log_likelihood(fit, by="session")
     assert sessions["session_subject"].values.tolist() == ["s0", "s2"]
     assert sessions["session_label"].values.tolist() == [1, 1]
+
+
+def test_latents_of_some_subjects_are_those_rows_of_all():
+    data = random_behaviour(4, 30)
+    fit = fake_fit(hr.model("subvalue"), data)
+    found, whole = hr.latents(fit, subjects=["s3", "s1"]), hr.latents(fit)
+    rows = np.isin(data["trial_subject"].values, ["s1", "s3"])
+    xr.testing.assert_allclose(found, whole.isel(trial=np.flatnonzero(rows)))
+    with pytest.raises(ValueError, match="There is no subject 's33'. Did you mean 's3'"):
+        hr.latents(fit, subjects=["s33"])
+    with pytest.raises(ValueError, match="subjects= names nobody"):
+        hr.latents(fit, subjects=[])
+
+
+def test_a_table_has_one_row_per_trial_with_means_and_sds_over_draws():
+    data = random_behaviour(3, 30, 3, graded=True, rich=True)
+    model = hr.Model(channels=(hr.Channel("gain"), hr.Channel("loss", rate="a2", weight="b2")))
+    fit = fake_fit(model, data)
+    table, draws = hr.latent_table(fit), hr.latents(fit)
+    assert len(table) == data.sizes["trial"]
+    pd.testing.assert_frame_equal(table[list(hr.to_table(data))], hr.to_table(data))
+    together = ("chain", "draw")
+    loss = draws["value"].sel(channel="loss", arm="B")
+    np.testing.assert_allclose(table["value[loss][B]"], loss.mean(together))
+    np.testing.assert_allclose(table["value_sd[loss][B]"], loss.std(together, ddof=1), atol=1e-12)
+    np.testing.assert_allclose(
+        table["value_difference[gain]"], draws["value_difference"].sel(channel="gain").mean(together)
+    )
+    np.testing.assert_allclose(table["entropy_sd"], draws["entropy"].std(together, ddof=1), atol=1e-12)
+    made = np.flatnonzero(data["choice"].values >= 0)
+    p = draws["probability"].values[..., made, data["choice"].values[made]].mean(axis=(0, 1))
+    np.testing.assert_allclose(table["p_choice"].values[made], p)
+    assert table["p_choice"].isna().sum() == (data["choice"] < 0).sum()
+
+
+def test_a_table_of_a_point_fit_has_no_sds_and_goes_through_csv(tmp_path):
+    data = random_behaviour(3, 30)
+    fit = fake_fit(hr.model("rw"), data, chains=1, draws=1)
+    table = hr.latent_table(fit, subjects=["s2"])
+    assert not [name for name in table if "_sd" in name]
+    assert set(table["subject"]) == {"s2"}
+    table.to_csv(tmp_path / "latents.csv", index=False)
+    again = pd.read_csv(tmp_path / "latents.csv")
+    np.testing.assert_allclose(again["value[B]"], table["value[B]"])
+    clash = data.assign(entropy=("trial", np.zeros(data.sizes["trial"]), {"level": "trial"}))
+    with pytest.raises(ValueError, match="The data have a column 'entropy', as the latents do"):
+        hr.latent_table(fit, data=clash)

@@ -1,6 +1,7 @@
 """Slopes within subjects: one posterior in all coordinates, reported by name, scored session by session."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pymc as pm
@@ -9,6 +10,8 @@ import xarray as xr
 from scipy.stats import multivariate_normal, norm
 
 import hierrl as hr
+from hierrl.checks.replicates import generations
+from hierrl.checks.rows import rows_of
 from hierrl.fits import data_of, in_sessions, problem_of, theta_of
 from hierrl.formulas import design_matrices
 from hierrl.kernels.correlation import lkj_shapes
@@ -18,6 +21,7 @@ from hierrl.posterior.natural import natural_mean
 from hierrl.posterior.population import correlations
 from hierrl.posterior.samplers import start_of_chain
 from hierrl.simulate import truth_of
+from hierrl.told import told_of
 from tests.builders import random_behaviour
 from tests.densities import PARAMETRIZATIONS, SLOWLY, assert_gradient_agrees, at
 
@@ -271,3 +275,21 @@ def test_designs_of_new_data_have_the_same_slopes(study):
     assert list(design_matrices(hr.model("rw"), study, {"alpha": "1 + drug"})) == [
         "alpha", "beta", "alpha:drug[on]",
     ]  # fmt: skip
+
+
+def test_new_behaviour_of_sessions_has_the_parameters_of_each_session(study, fit):
+    told = told_of(fit, None, None, 1)
+    problem = told.problem  # of sessions: in every second one choices are random, in the others wins are kept
+    lazy = np.arange(problem.n_subjects) % 2 == 0
+    theta = np.where(lazy[:, None], [0.9, 1e-9], [0.9, 50.0])
+    extreme = replace(told, theta=np.broadcast_to(theta, (1, 1, *theta.shape)))
+    (data,) = generations(fit, extreme, hr.Bandit.recorded(study), 1, np.random.default_rng(1))
+    rows = rows_of(data)
+    session = np.cumsum(rows.position == 0) - 1
+    stay = [rows.stayed[rows.won & lazy[session]].mean(), rows.stayed[rows.won & ~lazy[session]].mean()]
+    assert abs(stay[0] - 0.5) < 0.05
+    assert stay[1] > 0.95
+    check = hr.predictive_check(fit, mode="generate", replicates=3, random_seed=1, progress=False)
+    assert check.simulated.sizes["replicate"] == 3
+    with pytest.raises(ValueError, match="parameters belong to the sessions that were fitted"):
+        hr.predictive_check(fit, mode="generate", task=hr.Bandit((0.5, 0.5)), progress=False)

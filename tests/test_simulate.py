@@ -29,6 +29,21 @@ TASKS = {
     "drifting": hr.Bandit(
         means=(40.0, 50.0, 60.0), sd=4.0, limits=(1.0, 98.0), drift=5.0, n_trials=(30, 40, 35)
     ),
+    "gains and losses": hr.Bandit(
+        (0.7, 0.3),
+        loss_odds=(0.5, 0.1),
+        loss=-3.0,
+        amounts=(0.0, 2.0),
+        drift=0.05,
+        reverse_chance=0.1,
+        n_trials=40,
+    ),
+    "pairs": hr.Bandit((0.8, 0.2, 0.7, 0.3), shown=((0, 1), (2, 3)), n_trials=41, forgone=True, n_sessions=2),
+    "shared": hr.Bandit(
+        means=(5.0, 8.0), step=1.0, drift=1.0, n_trials=range(30, 41), shared=True, missed=0.2
+    ),
+    "decks": hr.Decks.iowa(n_trials=45),
+    "decks, sessions": hr.Decks(((1.0, 2.0), (0.0, 5.0)), ((0.0, -1.0), (0.0, -2.0)), 15, 3, missed=0.2),
 }
 
 
@@ -53,9 +68,11 @@ def assert_as_by_hand(
     schedule = task.schedule(n_subjects, rng)
     uniform = rng.random(data.sizes["trial"])
     subjects, arms = data["subject"].values, data["arm"].values.tolist()
-    problem = prepare(model, schedule_as_behaviour(schedule.frame), reward_scale=1.0)
-    theta = gather(model, values, subjects=subjects.tolist(), arms=arms)
-    told = enact(model, schedule, uniform, values_by_subject(problem.unpack(theta), subjects))
+    scale = data.attrs.get("reward_scale", 1.0)  # models that are linear in rewards don't need one
+    problem = prepare(model, schedule_as_behaviour(schedule.frame), reward_scale=scale)
+    theta = gather(model, values, subjects=subjects.tolist(), arms=arms) / problem.raw_factor()
+    named = values_by_subject(problem.unpack(theta), subjects, model=model, reward_scale=scale)
+    told = enact(model, schedule, uniform, named)
     np.testing.assert_array_equal(data["choice"], [row["choice"] for row in told])
     np.testing.assert_array_equal(data["reward"], [row["reward"] for row in told])
     if "forgone" in data:
@@ -63,7 +80,7 @@ def assert_as_by_hand(
         chosen = data["choice"].values >= 0
         forgone[chosen, data["choice"].values[chosen]] = np.nan
         np.testing.assert_array_equal(data["forgone"].values[chosen], forgone[chosen])
-    again = prepare(model, data, reward_scale=1.0)
+    again = prepare(model, data, reward_scale=scale)
     np.testing.assert_allclose(again.probabilities(theta), [row["probability"] for row in told], atol=1e-12)
 
 
@@ -100,14 +117,14 @@ COUNTERFACTUAL = [
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 @pytest.mark.parametrize("model", NAMED)
 def test_a_simulation_with_given_random_numbers_is_that_of_a_loop_by_hand(model, task):
-    arms = list(range(task.base.size))
+    arms = task.labels
     assert_as_by_hand(model, task, some_values(model, arms), n_subjects=3, seed=1)
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS.values() if task.forgone])
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if getattr(task, "forgone", False)])
 @pytest.mark.parametrize("model", COUNTERFACTUAL)
 def test_a_counterfactual_simulation_is_that_of_a_loop_by_hand(model, task):
-    arms = list(range(task.base.size))
+    arms = task.labels
     assert_as_by_hand(model, task, some_values(model, arms), n_subjects=3, seed=2)
 
 
@@ -131,8 +148,8 @@ def test_arms_are_chosen_as_often_as_the_likelihood_says(model, seed):
         some_values(model, ["A", "B", "C"], n_subjects=8),
         random_seed=seed,
     )
-    problem = prepare(model, data, reward_scale=1.0)
-    theta = gather(model, truth_of(data), subjects=data["subject"].values.tolist(), arms=["A", "B", "C"])
+    problem = prepare(model, data)
+    theta = problem.pack(truth_of(data))
     p, choice = problem.probabilities(theta), data["choice"].values
     chosen = np.eye(3)[choice]
     for part in (slice(None), np.arange(choice.size) % 400 < 40):
@@ -292,5 +309,5 @@ def test_what_cannot_be_simulated_is_refused_with_the_reason(change, message):
 
 
 def test_a_task_of_another_kind_is_refused():
-    with pytest.raises(TypeError, match=r"must be hr.Bandit\(...\) or hr.Bandit.recorded\(data\); found str"):
+    with pytest.raises(TypeError, match=r"must be hr.Bandit\(...\), hr.Decks.*; found str"):
         hr.simulate(hr.model("rw"), "2arm", {"alpha": 0.3, "beta": 1.0})  # type: ignore[arg-type]

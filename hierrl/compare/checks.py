@@ -1,4 +1,4 @@
-"""Can these fits be compared? One model, the same subjects, the same trials."""
+"""Can these fits be compared? The same subjects and trials; and one model, if estimators are."""
 
 from __future__ import annotations
 
@@ -12,26 +12,52 @@ import xarray as xr
 from hierrl.fits import check_fit, data_of, model_of
 from hierrl.models.model import Model
 
+OBSERVED = ("choice", "scored", "available", "trial_session")
+"""What fits of different models must agree on: what was predicted, and from which arms."""
+
 
 def checked(fits: Any) -> dict[str, xr.DataTree]:
-    """`fits` as a dict, after making sure that they are comparable."""
+    """`fits` as a dict, after making sure that they are estimates of one model from the same data."""
+    found = named_fits(fits, "compare", "{'mle': mle, 'posterior': post}")
+    (first, reference), *others = found.items()
+    model, data = model_of(reference), data_of(reference)
+    names = [str(name) for name in data.data_vars if "trial" in data[name].dims]
+    for name, fit in others:
+        _check_model(model, model_of(fit), first, name)
+        _check_data(data, data_of(fit), (first, name), [*names, "trial_session"])
+    return found
+
+
+def checked_models(fits: Any) -> dict[str, xr.DataTree]:
+    """`fits` as a dict, after making sure that they predict the same choices."""
+    found = named_fits(fits, "compare_models", "{'rw': fit_a, 'forgetting': fit_b}")
+    (first, reference), *others = found.items()
+    data = data_of(reference)
+    for name, fit in others:
+        other = data_of(fit)
+        names = [name for name in OBSERVED if name in data or name in other]
+        _check_data(data, other, (first, name), names)
+        if data["arm"].values.tolist() != other["arm"].values.tolist():
+            raise ValueError(
+                f"{first!r} has the arms {data['arm'].values.tolist()} and {name!r} {other['arm'].values.tolist()}. "
+                "Fit all models to the same Dataset."
+            )
+    return found
+
+
+def named_fits(fits: Any, function: str, example: str) -> dict[str, xr.DataTree]:
+    """`fits` as a dict of at least one fit."""
     if not isinstance(fits, Mapping) or isinstance(
         fits, xr.DataTree
     ):  # a DataTree is a mapping of its groups
         raise TypeError(
-            "compare() takes fits with names, such as {'mle': mle, 'posterior': post}; "
-            f"found {type(fits).__name__}."
+            f"{function}() takes fits with names, such as {example}; found {type(fits).__name__}."
         )
     if not fits:
-        raise ValueError("compare() needs at least one fit; the mapping is empty.")
+        raise ValueError(f"{function}() needs at least one fit; the mapping is empty.")
     found = {str(name): fit for name, fit in fits.items()}
     for fit in found.values():
         check_fit(fit)
-    (first, reference), *others = found.items()
-    model, data = model_of(reference), data_of(reference)
-    for name, fit in others:
-        _check_model(model, model_of(fit), first, name)
-        _check_data(data, data_of(fit), first, name)
     return found
 
 
@@ -41,7 +67,7 @@ def _check_model(model: Model, other: Model, first: str, second: str) -> None:
         raise ValueError(
             "compare() takes estimators of one model, so that their parameters mean the same. "
             f"{first!r} is a fit of {_called(model)} and {second!r} one of {_called(other)}. "
-            "Compare each model's fits on their own; held-out scores of the same split can be set side by side."
+            "Compare each model's fits on their own, or models by hr.compare_models."
         )
 
 
@@ -53,8 +79,9 @@ def _called(model: Model) -> str:
     return f"{model.name or 'a model'} ({', '.join(model.names)})"
 
 
-def _check_data(data: xr.Dataset, other: xr.Dataset, first: str, second: str) -> None:
-    advice = "Fit all estimators to the same Dataset."
+def _check_data(data: xr.Dataset, other: xr.Dataset, fits: tuple[str, str], names: list[str]) -> None:
+    (first, second) = fits
+    advice = "Fit all of them to the same Dataset."
     here, there = data["subject"].values, other["subject"].values
     if here.shape != there.shape or (here != there).any():
         odd = sorted(set(map(str, here)) ^ set(map(str, there)))
@@ -64,9 +91,8 @@ def _check_data(data: xr.Dataset, other: xr.Dataset, first: str, second: str) ->
             else "they are in another order"
         )
         raise ValueError(f"{first!r} and {second!r} are fits to different subjects: {which}. {advice}")
-    names = [str(name) for name in data.data_vars if "trial" in data[name].dims]
-    for name in [*names, "trial_session"]:
-        if name in other and data[name].shape == other[name].shape:
+    for name in names:
+        if name in data and name in other and data[name].shape == other[name].shape:
             differ = _differ(data[name].values, other[name].values)
             if not differ.any():
                 continue

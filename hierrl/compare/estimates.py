@@ -37,14 +37,19 @@ def subject_estimates(fit: xr.DataTree, problem: Problem) -> xr.Dataset:
 
 def raw_link(problem: Problem, theta: FloatArray) -> FloatArray:
     """theta (..., P) on the link scale of raw reward units, kept finite."""
-    inside = np.array(theta)
+    return problem.to_link(inside(problem, theta) * problem.raw_factor())
+
+
+def inside(problem: Problem, theta: FloatArray) -> FloatArray:
+    """theta (..., P) moved to where the link scale is finite."""
+    moved = np.array(theta)
     tail = 1.0 / (1.0 + np.exp(FARTHEST_LOGIT))
     for k, link in enumerate(problem.links):
         if link == "logit":
-            inside[..., k] = np.clip(inside[..., k], tail, 1.0 - tail)
+            moved[..., k] = np.clip(moved[..., k], tail, 1.0 - tail)
         elif link == "log":
-            inside[..., k] = np.maximum(inside[..., k], SMALLEST_WEIGHT * problem.upper[k])
-    return problem.to_link(inside * problem.raw_factor())
+            moved[..., k] = np.maximum(moved[..., k], SMALLEST_WEIGHT * problem.upper[k])
+    return moved
 
 
 def population_estimates(fit: xr.DataTree, problem: Problem) -> xr.Dataset | None:

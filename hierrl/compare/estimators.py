@@ -99,7 +99,7 @@ def compare(
         if value is not None
     }
     if how:
-        pairs = _pairs(data, how, random_seed)
+        pairs = split_pairs(data, how, random_seed)
         parts.append(_held_out(fits, pairs, Resources(random_seed, cores, progress)))
     else:
         parts.append(_scores(in_sample, chance_scores(data)))
@@ -109,7 +109,8 @@ def compare(
     return Comparison(dataset)
 
 
-def _pairs(data: xr.Dataset, how: dict[str, Any], random_seed: int | None) -> Pairs:
+def split_pairs(data: xr.Dataset, how: dict[str, Any], random_seed: int | None) -> Pairs:
+    """Training and test parts, however many the split makes."""
     pairs = split(data, **how, random_seed=random_seed if "folds" in how else None)
     return pairs if isinstance(pairs, list) else [pairs]
 

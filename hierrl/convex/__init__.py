@@ -15,12 +15,14 @@ from hierrl.convex.branch import Proof, prove
 from hierrl.convex.hull import LOOSE, STATUS, Relaxation, logits_of, relaxation_and_leaves
 from hierrl.convex.layout import Hull, lay_out
 from hierrl.convex.recovery import recover, starts_from
+from hierrl.convex.search import search
 from hierrl.data import check_behaviour
 from hierrl.fits import build_fit, warn_of_failures
 from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 CERTIFIED = 1e-3
@@ -28,6 +30,11 @@ CERTIFIED = 1e-3
 
 SPLITS = 1
 """How often a box of rates is split by default where the relaxation is loose."""
+
+KEPT = 2
+"""Points of a search whose weights are solved for to the end."""
+
+SEARCHED = "The best of a fixed set of shape parameters, with all weights solved for; there is no bound."
 
 __all__ = ["CERTIFIED", "fit_convex"]
 
@@ -64,10 +71,10 @@ def fit_convex(
     progress : bool
         Show a progress bar on a terminal.
     **options
-        For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats (1
-        if not given; 0 leaves the plain hull). For ``"monotone"``: ``horizon``, longest lag; ``solver``, any that
-        CVXPY can hand exponential cones to, and
-        its settings; ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
+        For ``"hull"``: ``splits``, how often the rates of a subject are split in two where the gap exceeds 0.01 nats
+        (1 if not given, 0 with exponents of utilities; 0 leaves the plain hull). For ``"monotone"``: ``horizon``,
+        longest lag; ``solver``, any that CVXPY can hand exponential cones to, and its settings;
+        ``mass_bound``, see `hierrl.convex.monotone`; ``penalty`` and ``constraints``, functions of the
         kernels (label -> CVXPY expression (subjects, lags)) that return a convex expression and a list of
         constraints; ``joint=True``, one problem for all subjects, so that these can tie them together.
 
@@ -84,7 +91,7 @@ def fit_convex(
     Raises
     ------
     TypeError, ValueError
-        If the data are not a behaviour Dataset or lack a column that the model needs.
+        If the data are not a behaviour Dataset or lack a column that the model needs, or the model is a `Recursion`.
 
     Notes
     -----
@@ -100,10 +107,13 @@ def fit_convex(
     True
     """
     check_behaviour(data)
+    if isinstance(model, Recursion):
+        raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")
     started = perf_counter()
     problem = prepare(model, data)
     if relaxation == "hull":
-        splits = options.pop("splits", SPLITS)
+        # where exponents are mixed the relaxation lies nats above the model, and one split takes little of that away
+        splits = options.pop("splits", 0 if problem.tables.power.any() else SPLITS)
         _refuse(options, "hull")
         parts = _fit_hull(problem, splits=splits, cores=cores, progress=progress)
     elif relaxation == "monotone":
@@ -146,9 +156,14 @@ Parts = tuple[
 
 
 def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: bool) -> Parts:
+    if any(channel.learner != "delta" for channel in problem.model.channels):
+        return _fit_search(problem, cores=cores, progress=progress)
     hull = lay_out(problem)
     solution, leaves = relaxation_and_leaves(problem, hull, cores=cores, progress=progress)
-    estimate = recover(problem, starts_from(problem, hull, solution), cores=cores, progress=progress)
+    starts = starts_from(problem, hull, solution)
+    if problem.tables.power.any():  # mixtures over exponents collapse badly
+        starts = np.concatenate([starts, search(problem, keep=KEPT, cores=cores)], axis=1)
+    estimate = recover(problem, starts, cores=cores, progress=progress)
     bound = np.full(problem.n_subjects, np.nan) if hull.reasons else solution.bound
     done = solution.done & estimate.done
     if splits and not hull.reasons and done.all():
@@ -167,10 +182,43 @@ def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: boo
     return estimate, bound, list(hull.reasons), status, solution.seconds, group
 
 
+def _fit_search(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
+    """Without a relaxation: the best of a fixed set of shape parameters, its weights solved for."""
+    starts = search(problem, keep=KEPT, cores=cores, progress=progress)
+    estimate = recover(problem, starts, cores=cores, progress=progress)
+    outcome = [SEARCHED if ok else "Not fitted: interrupted." for ok in estimate.done]
+    nothing = np.full(problem.n_subjects, np.nan)
+    group = xr.Dataset(
+        {
+            "logit": (
+                ("trial", "arm"),
+                _logits_at(problem, estimate.theta),
+                {"long_name": "logits of the estimate"},
+            )
+        },
+        coords={"trial": np.arange(problem.n_trials), "arm": problem.arms},
+    )
+    status = statuses(problem, outcome, estimate.theta)
+    return estimate, nothing, list(problem.model.supports.reasons), status, np.zeros_like(nothing), group
+
+
+def _logits_at(problem: Problem, theta: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, m) up to a constant on each trial; those of the softmax, without lapse."""
+    without = [1.0 if parameter.kind != "lapse" else 0.0 for _, parameter, _ in problem.scalars]
+    with np.errstate(divide="ignore"):
+        return np.log(problem.probabilities(np.nan_to_num(theta * without)))
+
+
 def _fit_monotone(problem: Problem, *, cores: int | None, progress: bool, **options: Any) -> Parts:
     # cvxpy takes a second to import, which the default relaxation does not need to pay
     from hierrl.convex.monotone import solve_monotone
+    from hierrl.convex.steps import no_kernel
 
+    for c in range(len(problem.model.channels)):
+        if reason := no_kernel(problem, c):
+            raise ValueError(
+                f"relaxation='monotone' needs a kernel. {reason} Use the default relaxation, or fit_mle."
+            )
     result = solve_monotone(problem, cores=cores, progress=progress, **options)
     starts = np.stack([result.theta, result.theta_plain], axis=1)
     estimate = recover(problem, starts, cores=cores, progress=progress)
@@ -186,7 +234,7 @@ def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.
     channel = np.where(group >= 0, _pick(layout.channel, group), -1)
     arm = np.where(group >= 0, _pick(layout.arm, group), -1)
     sign = np.where(group >= 0, _pick(layout.sign, group), 1.0)
-    outcome = np.array([c.is_outcome for c in problem.model.channels] or [False])
+    outcome = np.array([c.unit == 1 for c in problem.model.channels] or [False])
     factor = np.where((channel >= 0) & outcome[channel], 1.0 / problem.reward_scale, 1.0)
     starts = layout.axis[:, START]
     is_start = (group >= 0)[:, :, None] & (

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from hierrl.convex.solver import BIAS, FIXED_PATH, REGRESSOR
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.rule import FADE, LEARN
-from hierrl.kernels.tables import N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE, START
+from hierrl.kernels.rule import FADE, LEARN, LEARN_OTHER
+from hierrl.kernels.tables import EXPONENT, N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE, START
 from hierrl.models.channels import Weight
+from hierrl.models.learners import DELTA
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class Layout(NamedTuple):
     axis: npt.NDArray[np.int64]
     """(G, roles + 1): the axis along which the role varies, -1 for constants."""
     n_axes: npt.NDArray[np.int64]
-    """(G,): free shape parameters; the rates come first, then the start value."""
+    """(G,): free shape parameters; the rates come first, then the exponent, at last the start value."""
     axis_low: FloatArray
     """(G, D): smallest and largest shape parameters; 0 for axes that a group does not have."""
     axis_high: FloatArray
@@ -135,18 +136,24 @@ class _Layouter:
         value = tables.value[c, max(arm, 0)]
         shape, axis = np.zeros(N_ROLES + 1), np.full(N_ROLES + 1, -1)
         # OWN_DECAY is the rate itself where the channel has no decay of its own
-        axes = tuple(dict.fromkeys(int(k) for k in value if k < problem.n_parameters))
+        in_order = (POSITIVE, NEGATIVE, OWN_DECAY, EXPONENT, START)
+        axes = tuple(
+            dict.fromkeys(int(value[role]) for role in in_order if value[role] < problem.n_parameters)
+        )
         for role in range(N_ROLES):
             if value[role] < problem.n_parameters:
                 axis[role] = axes.index(value[role])
             else:
                 shape[role] = tables.constants[value[role] - problem.n_parameters]
         rates = {int(axis[role]) for role in (POSITIVE, NEGATIVE, OWN_DECAY)} - {-1}
-        curved = len(rates) != 1 or tables.split[c] == 1
-        at = [problem.lower[axes[-1]], problem.upper[axes[-1]]] if axis[START] >= 0 else [shape[START]] * 2
-        sure = tables.split[c] == 0 or self.sign_is_known(c, *at)
+        power, delta = tables.power[c] == 1, tables.learner[c] == DELTA
+        curved = len(rates) != 1 or tables.split[c] == 1 or power or not delta
+        start = axes[axis[START]] if axis[START] >= 0 else None
+        at = [shape[START]] * 2 if start is None else [problem.lower[start], problem.upper[start]]
+        sure = delta and (tables.split[c] == 0 or (not power and self.sign_is_known(c, *at)))
         ends = axis[START] >= 0 and sure
-        paired = axis[START] < 0 and arm < 0 and tables.split[c] == 0 and self.arms_move_together(c)
+        alike = arm < 0 and tables.split[c] == 0 and delta and not power
+        paired = axis[START] < 0 and alike and self.arms_move_together(c)
         if paired:
             shape[START] = 0.0
         path = {
@@ -173,7 +180,8 @@ class _Layouter:
         path is affine in the start value.
         """
         trials = self.problem.trials
-        targets = np.unique(trials.target[c][trials.kind[c] == LEARN])
+        learns = (trials.kind[c] == LEARN) | (trials.kind[c] == LEARN_OTHER)
+        targets = np.unique(trials.target[c][learns])
         fades = [0.0] if (trials.kind[c] == FADE).any() else []
         reached = np.concatenate([targets, [low, high], fades])
         return bool(((targets == reached.min()) | (targets == reached.max())).all())
@@ -181,11 +189,16 @@ class _Layouter:
     def weight_range(self, c: int, arm: int, axes: tuple[int, ...]) -> tuple[float, float, Term]:
         """Smallest and largest total weight of a channel, and the scalars that make it."""
         problem, weight = self.problem, Weight.parse(self.problem.model.channels[c].weight)
-        scalars = tuple(int(k) for k in problem.tables.weight_value[c, max(arm, 0), : len(weight.names)])
-        ends = np.array([weight.coefficient])
+        coefficient, scalars = weight.coefficient, []
+        for k in problem.tables.weight_value[c, max(arm, 0), : len(weight.names)]:
+            if k < problem.n_parameters:
+                scalars.append(int(k))
+            else:
+                coefficient *= float(problem.tables.constants[k - problem.n_parameters])
+        ends = np.array([coefficient])
         for k in scalars:
             ends = np.concatenate([ends * problem.lower[k], ends * problem.upper[k]])
-        return float(ends.min()), float(ends.max()), Term(axes, scalars, weight.coefficient)
+        return float(ends.min()), float(ends.max()), Term(axes, tuple(scalars), coefficient)
 
     def add_signs(self, path: dict, low: float, high: float, term: Term) -> None:
         """One group for a weight of one sign, two groups that point at each other for either."""

@@ -54,7 +54,7 @@ class MonotoneResult:
         """The relaxed optimum with names: kernels and the parameters closest to them in raw reward units, logits,
         log-likelihoods, reasons.
         """
-        scale = np.array([problem.reward_scale if c.is_outcome else 1.0 for c in problem.model.channels])
+        scale = np.array([float(problem.reward_scale**c.unit) for c in problem.model.channels])
         kernel = self.kernel / scale.reshape(-1, *[1] * (self.kernel.ndim - 2))
         channels = [channel_label(problem, c) for c in range(scale.size)]
         told = {

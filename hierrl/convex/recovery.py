@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from hierrl.convex.hull import Relaxation, values_of
 from hierrl.convex.layout import Hull, lay_out
-from hierrl.convex.solver import weigh_batch
+from hierrl.convex.weighing import OwnTerm, has_separate_weights, scalars_from, terms_of, weigh
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem
-from hierrl.kernels.threads import IndexArray, over_subjects
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,11 +22,13 @@ N_HEAVIEST = 2
 IDLE_RATE = 0.3
 """Rate of a channel without mass: it does not matter for the fit, but another estimator may start there."""
 START_LAPSE = 0.05
+IDLE_EXPONENT = IDLE_NOISE = 0.5
+"""Likewise, for channels with a utility and for Kalman filters."""
 
 
 def concave_scalars(problem: Problem) -> npt.NDArray[np.bool_]:
     """(P,) which scalars are solved for at given paths: weights, biases, and the lapse."""
-    return np.array([parameter.kind not in ("rate", "start") for _, parameter, _ in problem.scalars])
+    return np.array([not parameter.is_shape for _, parameter, _ in problem.scalars])
 
 
 def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatArray:
@@ -37,7 +38,8 @@ def starts_from(problem: Problem, hull: Hull, relaxation: Relaxation) -> FloatAr
     for k, (_, parameter, _) in enumerate(problem.scalars):
         found = _collapsed(hull, relaxation, k, is_rate=parameter.kind == "rate")
         theta[:, :, k] = np.where(np.isnan(found), theta[:, :, k], found)
-    for scalar, total in _weights(hull, relaxation).items():
+    terms = terms_of(hull)
+    for scalar, total in scalars_from(terms, [_total(hull, relaxation, term) for term in terms]).items():
         theta[:, :, scalar] = total[:, None]
     return problem.clip(theta)
 
@@ -47,71 +49,23 @@ def recover(
 ) -> Maximum:
     """The best of the starts (S, K, P) after solving for weights, biases and lapse at their rates."""
     hull = lay_out(problem)
-    chosen = _separate_weights(problem, hull)
-    if chosen is None:
+    if not has_separate_weights(problem, hull):
         free = concave_scalars(problem)
         return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
-    return _weighed(problem, hull, chosen, starts, cores=cores, progress=progress)
-
-
-def _separate_weights(problem: Problem, hull: Hull) -> npt.NDArray[np.int64] | None:
-    """One group for each weight (of two signs the first), if there is one scalar for each and no lapse."""
-    chosen = [g for g, other in enumerate(hull.opposite) if other < 0 or other > g]
-    terms = [*hull.linear, *(hull.groups[g] for g in chosen)]
-    scalars = [scalar for term in terms for scalar in term.weights]
-    separate = len(set(scalars)) == len(scalars) == len(terms)
-    return np.array(chosen, dtype=np.int64) if separate and not problem.model.lapse else None
-
-
-def _weighed(
-    problem: Problem,
-    hull: Hull,
-    chosen: npt.NDArray[np.int64],
-    starts: FloatArray,
-    *,
-    cores: int | None,
-    progress: bool,
-) -> Maximum:
-    """Solve for the weights with the relaxation's own solver: one atom for each."""
-    s, k, p = starts.shape
-    layout, n_linear = hull.layout, len(hull.linear)
-    points = np.full((s, k, chosen.size, layout.axis_low.shape[1]), np.nan)
-    sign, scale = np.ones(n_linear + chosen.size), np.ones(n_linear + chosen.size)
-    terms = [*hull.linear, *(hull.groups[g] for g in chosen)]
-    for j, g in enumerate(chosen):
-        points[:, :, j, : layout.n_axes[g]] = starts[:, :, list(hull.groups[g].axes)]
-        sign[n_linear + j] = layout.sign[g]
-    scale = sign / np.array([term.coefficient for term in terms])
-    scalars = [term.weights[0] for term in terms]
-    two = hull.opposite[chosen]
-    low = np.where(two >= 0, -layout.high[two], layout.low[chosen])
-    coefficient = np.nan_to_num(starts[:, :, scalars] / scale)
-    value = np.full((s, k), -np.inf)
-
-    def work(subjects: IndexArray) -> None:
-        weigh_batch(
-            problem.tables, problem.trials, subjects, layout, chosen, low, layout.high[chosen], points,
-            coefficient, value,
-        )  # fmt: skip
-
-    done, seconds = over_subjects(
-        work, problem.n_rows, cores=cores, keep=True, progress=progress, description="Recovery"
-    )
-    best = value.argmax(axis=1)
-    rows = np.arange(s)
-    theta = starts[rows, best].copy()
-    theta[:, scalars] = coefficient[rows, best] * scale
-    theta = problem.clip(theta)
-    tried = np.isfinite(value[rows, best]) & done
-    loglik = np.full(s, -np.inf)
+    weighed = weigh(problem, hull, starts, cores=cores, progress=progress)
+    rows, best = np.arange(problem.n_subjects), weighed.value.argmax(axis=1)
+    theta = weighed.theta[rows, best]
+    tried = np.isfinite(weighed.value[rows, best]) & weighed.done
+    loglik = np.full(problem.n_subjects, -np.inf)
     loglik[tried] = problem.select(np.flatnonzero(tried)).loglik(theta[tried]) if tried.any() else 0.0
     theta[~tried] = np.nan
-    return Maximum(theta, loglik, tried, np.zeros(s, dtype=np.int64), done, seconds)
+    steps = np.zeros(problem.n_subjects, dtype=np.int64)
+    return Maximum(theta, loglik, tried, steps, weighed.done, weighed.seconds)
 
 
 def idle_point(problem: Problem) -> FloatArray:
     """(P,) a parameter vector inside the bounds that makes choices (nearly) at random."""
-    values = {"rate": IDLE_RATE, "lapse": START_LAPSE}
+    values = {"rate": IDLE_RATE, "lapse": START_LAPSE, "exponent": IDLE_EXPONENT, "noise": IDLE_NOISE}
     return problem.clip(np.array([values.get(parameter.kind, 0.0) for _, parameter, _ in problem.scalars]))
 
 
@@ -140,21 +94,12 @@ def _collapsed(hull: Hull, relaxation: Relaxation, scalar: int, *, is_rate: bool
     return np.where(np.isnan(found), mean[:, None], found)
 
 
-def _weights(hull: Hull, relaxation: Relaxation) -> dict[int, FloatArray]:
-    """Scalars of weights and linear terms with their total (S,); factors of a product share it out as total, 1,
-    1 ...
-    """
-    totals: dict[int, FloatArray] = {}
-    for g, term in enumerate(hull.groups):
+def _total(hull: Hull, relaxation: Relaxation, term: OwnTerm) -> FloatArray:
+    """(S,) coefficient of a linear term; sum of signed weights of a group's atoms and of those of the other sign."""
+    if term.group < 0:
+        return relaxation.coefficient[:, term.place]
+    total = np.zeros(relaxation.n.size)
+    for g in {term.group, int(hull.opposite[term.group])} - {-1}:
         mass = np.where(relaxation.group == g, relaxation.coefficient, 0.0).sum(axis=1)
-        _share(totals, term.weights, hull.layout.sign[g] * mass / term.coefficient)
-    for j, term in enumerate(hull.linear):
-        _share(totals, term.weights, relaxation.coefficient[:, j] / term.coefficient)
-    return totals
-
-
-def _share(totals: dict[int, FloatArray], scalars: tuple[int, ...], amount: FloatArray) -> None:
-    first, *others = scalars
-    totals[first] = totals.get(first, 0.0) + amount
-    for scalar in others:
-        totals.setdefault(scalar, np.ones_like(amount))
+        total += hull.layout.sign[g] * mass
+    return total

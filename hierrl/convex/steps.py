@@ -43,6 +43,8 @@ def uncontained(problem: Problem) -> str:
     for c, channel in enumerate(model.channels):
         if problem.tables.n_slots[c] == 0:
             continue
+        if nothing := no_kernel(problem, c):
+            return nothing
         if not one_rate(problem, c):
             return f"The channel {channel.signal!r} has several rates, so no kernel describes it."
         if channel.per_arm and constant_start(problem, c) != 0.0:
@@ -52,6 +54,18 @@ def uncontained(problem: Problem) -> str:
             return (
                 f"The weight of {part.label!r} may have either sign; falling kernels contain one sign only."
             )
+    return ""
+
+
+def no_kernel(problem: Problem, channel: int) -> str:
+    """Why no kernel of past signals says what a channel does, falling or not; empty if one does."""
+    own = problem.model.channels[channel]
+    if own.learner != "delta":
+        return (
+            f"A channel with learner={own.learner!r} is not a sum of past signals, so no kernel describes it."
+        )
+    if problem.tables.power[channel]:
+        return f"The exponent {own.utility!r} acts on the signals themselves, so no kernel describes the channel."
     return ""
 
 

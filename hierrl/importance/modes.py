@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hierrl.importance.gaussian import diagonal
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.sessions import SessionProblem
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,7 +66,11 @@ class _Climb:
 
 
 def penalised_modes(
-    problem: Problem, mean: npt.ArrayLike, sd: npt.ArrayLike, *, start: npt.ArrayLike | None = None
+    problem: Problem | SessionProblem,
+    mean: npt.ArrayLike,
+    sd: npt.ArrayLike,
+    *,
+    start: npt.ArrayLike | None = None,
 ) -> Modes:
     """Damped Newton with the exact Hessian for all subjects at once.
 
@@ -102,7 +107,7 @@ def penalised_modes(
     return Modes(now.eta, now.curvature, precision, now.value, converged)
 
 
-def _look(problem: Problem, eta: FloatArray, mean: FloatArray, sd: FloatArray) -> _Climb:
+def _look(problem: Problem | SessionProblem, eta: FloatArray, mean: FloatArray, sd: FloatArray) -> _Climb:
     loglik, gradient, hessian = problem.link_derivatives(eta, order=2)
     z = (eta - mean) / sd
     value = loglik - (0.5 * z**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)).sum(axis=1)
@@ -118,7 +123,7 @@ def _newton_steps(at: _Climb, sd: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _line_search(
-    part: Problem,
+    part: Problem | SessionProblem,
     selected: npt.NDArray,
     now: _Climb,
     step: FloatArray,

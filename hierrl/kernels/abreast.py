@@ -17,16 +17,14 @@ from hierrl.kernels.lane_steps import (
     AGAINST_REGRESSOR,
     AGAINST_SLOPE,
     ARM,
-    BEGIN,
     BIAS,
     COLUMN,
     LAPSE,
     LOGIT,
+    PARTS,
     PATH,
     PRODUCT,
     RATE,
-    RATE_DOWN,
-    RATE_FADE,
     REGRESSOR,
     SUBJECT,
     TOTAL,
@@ -34,10 +32,13 @@ from hierrl.kernels.lane_steps import (
     add_path,
     add_product,
     begin,
+    begin_state,
     bring,
     forget,
     learn,
     learn_by_case,
+    learn_power,
+    learn_state,
     one_if,
     put,
     score,
@@ -52,7 +53,24 @@ from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.many import MOST_NATS
 from hierrl.kernels.ownership import keep, uncounted
 from hierrl.kernels.rule import entry
-from hierrl.kernels.tables import MAX_SLOTS, NEGATIVE, OWN_DECAY, POSITIVE, START, UNCHOSEN_OWN_DECAY
+from hierrl.kernels.tables import N_ROLES, POSITIVE, START, UNCHOSEN_OWN_DECAY
+from hierrl.models.learners import DELTA
+
+PLAIN, BY_CASE, BY_POWER, WITH_STATE = range(4)
+"""How a channel learns: the quickest of the functions that can do it."""
+
+
+@njit(**INNER)
+def _way(tables, c):
+    if tables.learner[c] != DELTA:
+        return WITH_STATE
+    if tables.power[c] == 1:
+        return BY_POWER
+    own_decay, two = (
+        tables.unchosen[c] == UNCHOSEN_OWN_DECAY,
+        tables.split[c] == 1 or tables.by_reward[c] == 1,
+    )
+    return BY_CASE if two or own_decay or tables.n_slots[c] > 1 else PLAIN
 
 
 @njit(**INNER)
@@ -72,10 +90,8 @@ def _load(tables, lanes, block, theta, w, arms, columns, subject):
             for i in range(m):
                 at = (c * m + i) * PATH + b
                 value = tables.value[c, i]
-                w[at + RATE] = entry(value[POSITIVE], own, constants)
-                w[at + RATE_DOWN] = entry(value[NEGATIVE], own, constants)
-                w[at + RATE_FADE] = entry(value[OWN_DECAY], own, constants)
-                w[at + BEGIN] = entry(value[START], own, constants)
+                for role in range(N_ROLES):
+                    w[at + RATE + role * LANES] = entry(value[role], own, constants)
                 factors, coefficient = tables.weight_value[c, i], tables.coefficient[c]
                 w[at + WEIGHT] = factor_product(factors, coefficient, own, constants, -1, -1)
         for i in range(m):
@@ -109,9 +125,12 @@ def _unload(tables, lanes, block, theta, w, arms, columns, subject, loglik, grad
                     tables.weight_value[c, i],
                     tables.coefficient[c],
                 )
-                for k in range(tables.n_slots[c]):
-                    amount = w[at + WEIGHT] * w[at + AGAINST_SLOPE + k * LANES]
-                    slope[scalars[tables.slot_local[c, i, k]]] += amount
+                by_role = tables.learner[c] != DELTA
+                for place in range(N_ROLES if by_role else tables.n_slots[c]):
+                    k = tables.slot[c, place] if by_role else place
+                    if k >= 0:
+                        amount = w[at + WEIGHT] * w[at + AGAINST_SLOPE + place * LANES]
+                        slope[scalars[tables.slot_local[c, i, k]]] += amount
                 for f in range(n_factors):
                     if tables.weight_local[c, i, f] >= 0:
                         rest = factor_product(factors, coefficient, own, constants, f, f)
@@ -127,10 +146,11 @@ def _unload(tables, lanes, block, theta, w, arms, columns, subject, loglik, grad
 
 
 @njit(**INNER)
-def _block(tables, lanes, rows, w, places, memory, plain):
+def _block(tables, lanes, rows, w, places, memory, way):
     """All trials of a block. What tuples hold is taken out of them first: each look costs a count of references."""
     arms, columns, subject = places
-    n_slots, slot, accumulate = tables.n_slots, tables.slot, tables.accumulate
+    n_slots, slot, accumulate, split = tables.n_slots, tables.slot, tables.accumulate, tables.split
+    learner, log_size = tables.learner, lanes.log_size.ravel()
     active, starts, choice, reset = lanes.active, lanes.starts, lanes.choice.ravel(), lanes.reset.ravel()
     kind, target, available = lanes.kind.ravel(), lanes.target.ravel(), lanes.available.ravel()
     regressor, context = lanes.regressor.ravel(), lanes.context.ravel()
@@ -150,12 +170,14 @@ def _block(tables, lanes, rows, w, places, memory, plain):
                 start_logit(w, arm, n)
             for c in range(n_channels):
                 path, at = c * m + i, (c * m + i) * PATH
-                if apart:
-                    if session:
-                        forget(w, at, memory, path, reset, here, n, slot[c, START])
-                    bring(w, at, memory, path, context, c * stride + here, n)
+                if session and way[c] == WITH_STATE:
+                    begin_state(w, at, reset, here, n, learner[c])
                 elif session:
                     begin(w, at, reset, here, n, n_slots[c], slot[c, START])
+                if apart:
+                    if session:
+                        forget(w, at, memory, path, reset, here, n)
+                    bring(w, at, memory, path, context, c * stride + here, n)
                 add_path(w, at, arm + (BIAS if c == 0 else LOGIT), arm + LOGIT, n)
             for r in range(n_regressors):
                 weight = columns + (r * m + i) * COLUMN + REGRESSOR
@@ -174,11 +196,19 @@ def _block(tables, lanes, rows, w, places, memory, plain):
             for c in range(n_channels):
                 path, at = c * m + i, (c * m + i) * PATH
                 place, toward = path * stride + here, 1.0 - accumulate[c]
-                if plain[c]:
+                if way[c] == PLAIN:
                     own = one_if(slot[c, POSITIVE], 0)
                     learn(w, at, residual, kind, target, place, n, toward, own)
+                elif way[c] == BY_CASE:
+                    learn_by_case(
+                        w, at, residual, kind, target, place, n, toward, split[c] == 1, slot[c], n_slots[c]
+                    )
+                elif way[c] == BY_POWER:
+                    learn_power(
+                        w, at, residual, kind, target, log_size, place, n, toward, split[c] == 1, slot[c], n_slots[c]
+                    )  # fmt: skip
                 else:
-                    learn_by_case(w, at, residual, kind, target, place, n, toward, slot[c], n_slots[c])
+                    learn_state(w, at, residual, kind, target, place, n, learner[c])
                 if apart:
                     put(w, at, memory, path, context, c * stride + here, n)
         waiting += 1
@@ -196,11 +226,11 @@ def all_pass(tables, lanes, theta, loglik, gradient):
     n_contexts = tables.n_contexts[0]
     # A single context is what w holds.
     n_remembered = n_channels * m if n_contexts > 1 else 0
-    memory = np.zeros((n_remembered, 1 + MAX_SLOTS, n_contexts, LANES))
-    plain = np.zeros(n_channels, np.bool_)
+    way, n_parts = np.zeros(n_channels, np.int64), PARTS
     for c in range(n_channels):
-        own_decay = tables.unchosen[c] == UNCHOSEN_OWN_DECAY
-        plain[c] = tables.split[c] == 0 and tables.n_slots[c] < 2 and not own_decay
+        way[c] = _way(tables, c)
+        n_parts = 2 * PARTS if way[c] == WITH_STATE else n_parts
+    memory = np.zeros((n_remembered, n_parts, n_contexts, LANES))
     arms = n_channels * m * PATH
     columns = arms + m * ARM
     subject = columns + tables.regressor_value.size * m * COLUMN
@@ -208,6 +238,6 @@ def all_pass(tables, lanes, theta, loglik, gradient):
     for block in range(lanes.subject.shape[0]):
         _load(tables, lanes, block, theta, w, *places)
         rows = (lanes.first[block], lanes.first[block + 1])
-        _block(tables, lanes, rows, uncounted(w), places, uncounted(memory), uncounted(plain))
+        _block(tables, lanes, rows, uncounted(w), places, uncounted(memory), uncounted(way))
         _unload(tables, lanes, block, theta, w, *places, loglik, gradient)
-    keep(w, memory, plain)
+    keep(w, memory, way)

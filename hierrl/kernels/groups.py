@@ -13,17 +13,29 @@ import numpy as np
 
 from hierrl.kernels.boxes import by_role
 from hierrl.kernels.jit import njit
+from hierrl.kernels.learners import walk_values
 from hierrl.kernels.loops import INNER, copy, fill, fill_rows
-from hierrl.kernels.planes import descending, has_arm, plane_bound, plane_peaks, plane_prices, target_of
+from hierrl.kernels.planes import (
+    descending,
+    has_arm,
+    plane_bound,
+    plane_peaks,
+    plane_prices,
+    raised_of,
+    target_of,
+)
 from hierrl.kernels.prices import curvature_bound, parabola_bound, prices
-from hierrl.kernels.rule import walk, walk_contexts
+from hierrl.kernels.rule import walk_path
 from hierrl.kernels.subdivide import between
 from hierrl.kernels.tables import START
+from hierrl.models.learners import DELTA
 
 SLACK = 2.5e-5
 """Nats that a bound may leave between intervals of rates, per group along a line."""
 PLANE_SLACK = 2e-4
 """The same for groups with several axes, whose intervals are many."""
+POWER_SLACK = 2e-2
+"""The same for groups with an exponent, where mixtures lie above the model by a nat or so and weights may be large."""
 REFINEMENTS = 3
 REFINED = 4
 """Steps of Newton's method towards each of so many peaks."""
@@ -143,7 +155,8 @@ def largest_price(tables, trials, s, layout, box, g, r, point):
         low, high = box_at_end(layout, box, g, end)
         at = low.copy()
         if layout.curved[g]:
-            slack = PLANE_SLACK / max(layout.high[g], 1e-12)
+            nats = POWER_SLACK if tables.power[layout.channel[g]] == 1 else PLANE_SLACK
+            slack = nats / max(layout.high[g], 1e-12)
             above, price = plane_bound(tables, trials, s, layout, low, high, g, r, slack, at)
         else:
             above, price, at[0] = line_bound(tables, trials, s, layout, low, high, g, r)
@@ -307,15 +320,13 @@ def path_of(tables, trials, s, layout, g, point, out):
     fill_rows(out, 0.0)
     for i in range(out.shape[0]):
         if has_arm(layout, g, i):
-            kind, target = trials.kind[c, i, rows], target_of(trials, layout, g, i, rows)
-            reset = trials.reset[rows]
-            accumulate, n_contexts = tables.accumulate[c] == 1, tables.n_contexts[0]
-            if n_contexts > 1:
-                walk_contexts(
-                    kind, target, reset, trials.context[c, rows], n_contexts, shape, split, accumulate, out[i]
-                )
+            kind, target = trials.kind[c, i, rows], raised_of(tables, trials, layout, g, i, rows, shape)
+            reset, context, n_contexts = trials.reset[rows], trials.context[c, rows], tables.n_contexts[0]
+            if tables.learner[c] != DELTA:
+                walk_values(tables.learner[c], kind, target, reset, context, n_contexts, shape, out[i])
             else:
-                walk(kind, target, reset, shape, split, accumulate, out[i])
+                accumulate = tables.accumulate[c] == 1
+                walk_path(kind, target, reset, context, n_contexts, shape, split, accumulate, out[i])
             if layout.sign[g] < 0.0:
                 for t in range(out.shape[1]):
                     out[i, t] = -out[i, t]

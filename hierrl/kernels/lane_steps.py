@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from hierrl.kernels import learners
 from hierrl.kernels.exponential import exp_negative
+from hierrl.kernels.jets import choose_jet, read_wide, variables_wide, write_jet
 from hierrl.kernels.jit import njit
 from hierrl.kernels.lanes import LANES, NOT_SCORED
 from hierrl.kernels.loops import INNER
-from hierrl.kernels.rule import FADE, LEARN
-from hierrl.kernels.tables import MAX_SLOTS, NEGATIVE, OWN_DECAY, POSITIVE
+from hierrl.kernels.rule import FADE, HOLD, LEARN, LEARN_OTHER
+from hierrl.kernels.tables import EXPONENT, MAX_SLOTS, N_ROLES, NEGATIVE, OWN_DECAY, POSITIVE
 from hierrl.kernels.vectors import WIDTH, choose, equal, read, write
 
 WITHIN = {**INNER, "forceinline": True}
 
-# Numbers of a path (of an arm in a channel): its value, its rates, its start, its weight, the sum of residual times
-# value; by slot the derivative of the value and the sum of residual times that.
-VALUE, RATE, RATE_DOWN, RATE_FADE, BEGIN, WEIGHT, AGAINST = (k * LANES for k in range(7))
-SLOPE, AGAINST_SLOPE = 7 * LANES, (7 + MAX_SLOTS) * LANES
-PATH = (7 + 2 * MAX_SLOTS) * LANES
+# Numbers of a path (of an arm in a channel): its value with derivatives by slot; its shape parameters by role (of other
+# learners than the delta rule, what their roles are); its weight; sums of residual times value and, by slot, residual
+# times derivative; of learners with a second state, that with its derivatives. Learners have one slot by role.
+VALUE, SLOPE = 0, LANES
+RATE, RATE_DOWN, RATE_FADE, BEGIN, RAISE = ((1 + MAX_SLOTS + k) * LANES for k in range(N_ROLES))
+WEIGHT, AGAINST, AGAINST_SLOPE = ((1 + MAX_SLOTS + N_ROLES + k) * LANES for k in range(3))
+STATE = (3 + 2 * MAX_SLOTS + N_ROLES) * LANES
+PARTS = 1 + MAX_SLOTS
+PATH = STATE + PARTS * LANES
 
 # Numbers of an arm: its logit, which becomes its residual; its bias, and the sum of residuals.
 LOGIT, BIAS, AGAINST_ONE = (k * LANES for k in range(3))
@@ -214,23 +220,107 @@ def learn(w, at, residuals, kind, target, here, n, toward, own):
 
 
 @njit(**INNER)
-def learn_by_case(w, at, residuals, kind, target, here, n, toward, slot, n_slots):
-    """The same with rates by the sign of the prediction error, a rate of fading, and all slots."""
+def learn_by_case(w, at, residuals, kind, target, here, n, toward, split, slot, n_slots):
+    """The same with two rates, of which the sign of the error chooses one if there is a `split`, a rate of fading, and
+    all slots.
+    """
     add = 1.0 - toward
     for b in range(0, n, WIDTH):
         path = at + b
         residual, value, aim = read(w, residuals + b), read(w, path + VALUE), read(target, here + b)
-        learns, fades = equal(kind, here + b, LEARN), equal(kind, here + b, FADE)
-        down, step = learns & (aim < value), toward * aim - value
-        rate = choose(fades, read(w, path + RATE_FADE), choose(learns, read(w, path + RATE), 0.0))
-        rate = choose(down, read(w, path + RATE_DOWN), rate)
+        step = toward * aim - value
         _add(w, path + AGAINST, residual * value)
+        rate = _rate_of_case(w, path, kind, here + b, aim < value, split)
         for k in range(n_slots):
-            slope, own = read(w, path + SLOPE + k * LANES), choose(learns, one_if(slot[POSITIVE], k), 0.0)
-            own = choose(down, one_if(slot[NEGATIVE], k), choose(fades, one_if(slot[OWN_DECAY], k), own))
+            slope, own = (
+                read(w, path + SLOPE + k * LANES),
+                _own_case(kind, here + b, aim < value, split, slot, k),
+            )
             _add(w, path + AGAINST_SLOPE + k * LANES, residual * slope)
             write(w, path + SLOPE + k * LANES, slope - rate * slope + own * step)
         write(w, path + VALUE, value - rate * value + (toward * rate + add) * aim)
+
+
+@njit(**WITHIN)
+def _by_case(kind, here, below, split, up, down, fade):
+    """Of three numbers (eight, or one) the one that goes with what an arm does; 0 where it does nothing."""
+    learns, other, fades = equal(kind, here, LEARN), equal(kind, here, LEARN_OTHER), equal(kind, here, FADE)
+    first, second = choose(below, down, up), choose(below, up, down)
+    if not split:
+        first, second = choose(below, up, up), choose(below, down, down)
+    return choose(fades, fade, choose(learns, first, choose(other, second, 0.0)))
+
+
+@njit(**WITHIN)
+def _rate_of_case(w, path, kind, here, below, split):
+    """The rate that applies."""
+    rates = (read(w, path + RATE), read(w, path + RATE_DOWN), read(w, path + RATE_FADE))
+    return _by_case(kind, here, below, split, *rates)
+
+
+@njit(**WITHIN)
+def _own_case(kind, here, below, split, slot, k):
+    """1 where the rate that applies is slot k."""
+    own = (one_if(slot[POSITIVE], k), one_if(slot[NEGATIVE], k), one_if(slot[OWN_DECAY], k))
+    return _by_case(kind, here, below, split, *own)
+
+
+@njit(**INNER)
+def learn_power(w, at, residuals, kind, target, log_size, here, n, toward, split, slot, n_slots):
+    """As `learn_by_case` for a channel that learns from powers of its signal with a free exponent."""
+    add = 1.0 - toward
+    for b in range(0, n, WIDTH):
+        path, size = at + b, read(log_size, here + b)
+        residual, value = read(w, residuals + b), read(w, path + VALUE)
+        aim = read(target, here + b) * exp_negative(read(w, path + RAISE) * size)
+        step = toward * aim - value
+        _add(w, path + AGAINST, residual * value)
+        rate = _rate_of_case(w, path, kind, here + b, aim < value, split)
+        for k in range(n_slots):
+            slope, own = (
+                read(w, path + SLOPE + k * LANES),
+                _own_case(kind, here + b, aim < value, split, slot, k),
+            )
+            bend = one_if(slot[EXPONENT], k) * (toward * rate + add) * (aim * size)
+            _add(w, path + AGAINST_SLOPE + k * LANES, residual * slope)
+            write(w, path + SLOPE + k * LANES, slope - rate * slope + own * step + bend)
+        write(w, path + VALUE, value - rate * value + (toward * rate + add) * aim)
+
+
+@njit(**WITHIN)
+def _roles(w, path):
+    """The parameters of a learner as numbers that carry their derivatives."""
+    return variables_wide(
+        read(w, path + RATE), read(w, path + RATE_DOWN), read(w, path + RATE_FADE), read(w, path + BEGIN),
+        read(w, path + RAISE),
+    )  # fmt: skip
+
+
+@njit(**INNER)
+def begin_state(w, at, reset, here, n, learner):
+    """As `begin` for a learner with a second state."""
+    for b in range(0, n, WIDTH):
+        path, kept = at + b, equal(reset, here + b, 0)
+        value, state = learners.begin(learner, *_roles(w, path))
+        write_jet(w, path + VALUE, LANES, choose_jet(kept, read_wide(w, path + VALUE, LANES), value))
+        write_jet(w, path + STATE, LANES, choose_jet(kept, read_wide(w, path + STATE, LANES), state))
+
+
+@njit(**INNER)
+def learn_state(w, at, residuals, kind, target, here, n, learner):
+    """As `learn` for a learner with a second state: the equations run on numbers that carry their derivatives."""
+    for b in range(0, n, WIDTH):
+        path, residual = at + b, read(w, residuals + b)
+        _add(w, path + AGAINST, residual * read(w, path + VALUE))
+        for k in range(N_ROLES):
+            _add(w, path + AGAINST_SLOPE + k * LANES, residual * read(w, path + SLOPE + k * LANES))
+        learns, holds, roles = equal(kind, here + b, LEARN), equal(kind, here + b, HOLD), _roles(w, path)
+        value, state = read_wide(w, path + VALUE, LANES), read_wide(w, path + STATE, LANES)
+        new_value, new_state = learners.learn(learner, value, state, read(target, here + b), *roles)
+        new_value, new_state = choose_jet(learns, new_value, value), choose_jet(learns, new_state, state)
+        new_value, new_state = learners.drift(learner, new_value, new_state, *roles)
+        write_jet(w, path + VALUE, LANES, choose_jet(holds, value, new_value))
+        write_jet(w, path + STATE, LANES, choose_jet(holds, state, new_state))
 
 
 @njit(**INNER)
@@ -241,11 +331,17 @@ def take_logarithms(w, subject):
         w[subject + PRODUCT + b] = 1.0
 
 
+@njit(**WITHIN)
+def _part(at, k):
+    """Where part k of what a context holds stands: the value with its derivatives, the second state with its own."""
+    return at + VALUE + k * LANES if k < PARTS else at + STATE + (k - PARTS) * LANES
+
+
 @njit(**INNER)
 def bring(w, at, memory, path, context, here, n):
-    """Value and derivatives of the context that each lane is in."""
-    for k in range(1 + MAX_SLOTS):
-        place = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
+    """States of the context that each lane is in."""
+    for k in range(memory.shape[1]):
+        place = _part(at, k)
         for b in range(n):
             w[place + b] = memory[path, k, context[here + b], b]
 
@@ -253,18 +349,17 @@ def bring(w, at, memory, path, context, here, n):
 @njit(**INNER)
 def put(w, at, memory, path, context, here, n):
     """The inverse of `bring`."""
-    for k in range(1 + MAX_SLOTS):
-        place = at + VALUE if k == 0 else at + SLOPE + (k - 1) * LANES
+    for k in range(memory.shape[1]):
+        place = _part(at, k)
         for b in range(n):
             memory[path, k, context[here + b], b] = w[place + b]
 
 
 @njit(**INNER)
-def forget(w, at, memory, path, reset, here, n, slot_of_start):
-    """As `begin`, in every context."""
+def forget(w, at, memory, path, reset, here, n):
+    """In lanes in which a session starts, every context gets the states that have just begun."""
     for b in range(n):
         if reset[here + b]:
-            for x in range(memory.shape[2]):
-                memory[path, 0, x, b] = w[at + BEGIN + b]
-                for k in range(MAX_SLOTS):
-                    memory[path, 1 + k, x, b] = one_if(slot_of_start, k)
+            for k in range(memory.shape[1]):
+                for x in range(memory.shape[2]):
+                    memory[path, k, x, b] = w[_part(at, k) + b]

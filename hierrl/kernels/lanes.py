@@ -49,6 +49,8 @@ class Lanes(NamedTuple):
     """(C, m, h, W)"""
     target: npt.NDArray[np.float64]
     """(C, m, h, W)"""
+    log_size: npt.NDArray[np.float64]
+    """(C, m, h or 0, W)"""
     available: npt.NDArray[np.uint8]
     """(m, h or 0, W); all arms where there is no choice to score."""
     regressor: npt.NDArray[np.float64]
@@ -102,6 +104,7 @@ def _empty(
         np.zeros(by_lane, np.int8),
         np.full((n_channels, m, *by_lane), HOLD, np.int8),
         np.zeros((n_channels, m, *by_lane)),
+        np.zeros((n_channels, m, *rows(trials.log_size))),
         np.ones((m, *rows(trials.available)), np.int8),
         np.zeros((len(trials.regressor), m, *rows(trials.regressor))),
         np.zeros((n_channels, *rows(trials.context)), np.int64),
@@ -112,10 +115,11 @@ def _empty(
 def _fill(trials, lanes):
     """Copy the trials of every subject into its lane."""
     n_channels, m, _ = trials.kind.shape
-    shown, described, placed = (
+    shown, described, placed, raised = (
         trials.available.shape[1] > 0,
         trials.regressor.shape[2] > 0,
         trials.context.shape[1] > 0,
+        trials.log_size.shape[2] > 0,
     )
     for block in range(lanes.subject.shape[0]):
         for b in range(lanes.subject.shape[1]):
@@ -137,6 +141,8 @@ def _fill(trials, lanes):
                     for c in range(n_channels):
                         lanes.kind[c, i, row, b] = trials.kind[c, i, t]
                         lanes.target[c, i, row, b] = trials.target[c, i, t]
+                        if raised:
+                            lanes.log_size[c, i, row, b] = trials.log_size[c, i, t]
                 for c in range(n_channels):
                     if placed:
                         lanes.context[c, row, b] = trials.context[c, t]

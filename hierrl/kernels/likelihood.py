@@ -16,16 +16,11 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.jit import njit
+from hierrl.kernels.learners import walk_learner, walk_values
 from hierrl.kernels.loops import INNER, JIT, add_scaled, copy, dot, dot3, fill, fill_rows, multiply, total
-from hierrl.kernels.rule import (
-    curvature,
-    entry,
-    pair,
-    sensitivity,
-    shape_of,
-    walk,
-    walk_contexts,
-)
+from hierrl.kernels.rule import curvature, entry, pair, powers, sensitivity, shape_of, walk_path
+from hierrl.kernels.tables import EXPONENT
+from hierrl.models.learners import DELTA
 
 
 @njit(**INNER)
@@ -60,28 +55,56 @@ def channel_paths(tables, trials, s, theta, order):
     dpath = np.empty((n_channels, n_arms, width if order > 0 else 0, n_trials))
     ddpath = np.empty((n_channels, n_arms, pair(width, 0) if order > 1 else 0, n_trials))
     reset, context, n_contexts = trials.reset[rows], trials.context[:, rows], tables.n_contexts[0]
+    no_size = np.empty(0)
     for c in range(n_channels):
-        split, accumulate, slots = tables.split[c] == 1, tables.accumulate[c] == 1, tables.n_slots[c]
+        slots = tables.n_slots[c]
         for i in range(n_arms):
             shape = shape_of(tables.value[c, i], theta, tables.constants)
-            kind, target = trials.kind[c, i, rows], trials.target[c, i, rows]
-            if n_contexts > 1:
-                walk_contexts(
-                    kind, target, reset, context[c], n_contexts, shape, split, accumulate, path[c, i]
+            kind, d, dd = trials.kind[c, i, rows], dpath[c, i, :slots], ddpath[c, i]
+            learner, target = tables.learner[c], trials.target[c, i, rows]
+            if learner != DELTA and order == 0:
+                walk_values(learner, kind, target, reset, context[c], n_contexts, shape, path[c, i])
+            elif learner != DELTA:
+                walk_learner(
+                    learner,
+                    kind,
+                    target,
+                    reset,
+                    context[c],
+                    n_contexts,
+                    shape,
+                    tables.slot[c],
+                    path[c, i],
+                    d,
+                    dd,
                 )
             else:
-                walk(kind, target, reset, shape, split, accumulate, path[c, i])
-            if order > 0:
-                d, slot = dpath[c, i, :slots], tables.slot[c]
-                sensitivity(
-                    kind, target, reset, context[c], n_contexts, shape, slot, split, accumulate, path[c, i], d
-                )
-                if order > 1:
-                    dd = ddpath[c, i]
-                    curvature(
-                        kind, target, reset, context[c], n_contexts, shape, slot, split, path[c, i], d, dd
-                    )
+                log_size = trials.log_size[c, i, rows] if tables.power[c] == 1 else no_size
+                if tables.power[c] == 1:
+                    raised = np.empty(n_trials)
+                    powers(target, log_size, shape[EXPONENT], raised)
+                    target = raised
+                _delta_paths(
+                    kind, target, log_size, reset, context[c], n_contexts, shape, tables.slot[c], tables.split[c] == 1,
+                    tables.accumulate[c] == 1, order, path[c, i], d, dd,
+                )  # fmt: skip
     return path, dpath, ddpath
+
+
+@njit(**INNER)
+def _delta_paths(
+    kind, target, log_size, reset, context, n_contexts, shape, slot, split, accumulate, order, path, dpath, ddpath
+):  # fmt: skip
+    """Path (T,) of one arm and its derivatives up to `order`."""
+    walk_path(kind, target, reset, context, n_contexts, shape, split, accumulate, path)
+    if order > 0:
+        sensitivity(
+            kind, target, log_size, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath
+        )  # fmt: skip
+    if order > 1:
+        curvature(
+            kind, target, log_size, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath, ddpath
+        )  # fmt: skip
 
 
 @njit(**INNER)

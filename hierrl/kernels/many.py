@@ -10,10 +10,12 @@ import numpy as np
 
 from hierrl.kernels.exponential import exp_negative
 from hierrl.kernels.jit import njit
+from hierrl.kernels.learners import begin, stepped
 from hierrl.kernels.likelihood import n_shown
 from hierrl.kernels.loops import INNER, JIT
-from hierrl.kernels.rule import HOLD, LEARN
-from hierrl.kernels.tables import N_ROLES, NEGATIVE, START
+from hierrl.kernels.rule import HOLD
+from hierrl.kernels.tables import EXPONENT, N_ROLES, NEGATIVE, START
+from hierrl.models.learners import DELTA
 
 LANES = 256
 """Values in a block: many enough to pay for the calls of each trial, few enough for the fastest cache."""
@@ -60,11 +62,11 @@ def _toward(state, c, i, k, shape, role, target):
 
 
 @njit(**OVER_LANES)
-def _toward_by_sign(state, c, i, k, shape, role, target):
+def _toward_by_sign(state, c, i, k, shape, role, second, target):
     """The same where the rate depends on the sign of the prediction error."""
     for b in range(state.shape[3]):
         error = target - state[c, i, k, b]
-        rate = shape[c, i, NEGATIVE, b] if error < 0.0 else shape[c, i, role, b]
+        rate = shape[c, i, second, b] if error < 0.0 else shape[c, i, role, b]
         state[c, i, k, b] += rate * error
 
 
@@ -73,6 +75,46 @@ def _faded(state, c, i, k, shape, role, target):
     """The same for a channel that adds its signal (and has one rate)."""
     for b in range(state.shape[3]):
         state[c, i, k, b] = (1.0 - shape[c, i, role, b]) * state[c, i, k, b] + target
+
+
+@njit(**OVER_LANES)
+def _raised(shape, c, i, target, log_size, aim):
+    """What a channel with an exponent moves toward: aim (lanes,)."""
+    for b in range(aim.size):
+        aim[b] = target * exp_negative(shape[c, i, EXPONENT, b] * log_size)
+
+
+@njit(**OVER_LANES)
+def _toward_each(state, c, i, k, shape, first, second, split, accumulate, aim):
+    """One step where each value has a target of its own; `second` is the role after a negative prediction error."""
+    for b in range(state.shape[3]):
+        error = aim[b] - state[c, i, k, b]
+        rate = shape[c, i, second, b] if split and error < 0.0 else shape[c, i, first, b]
+        state[c, i, k, b] = (1.0 - rate) * state[c, i, k, b] + (1.0 if accumulate else rate) * aim[b]
+
+
+@njit(**INNER)
+def _step_learner(state, other, c, i, k, shape, learner, kind, target):
+    """One step of a learner with a second state."""
+    for b in range(state.shape[3]):
+        state[c, i, k, b], other[c, i, k, b] = stepped(
+            learner, kind, state[c, i, k, b], other[c, i, k, b], target, shape[c, i, 0, b], shape[c, i, 1, b],
+            shape[c, i, 2, b], shape[c, i, 3, b], shape[c, i, 4, b],
+        )  # fmt: skip
+
+
+@njit(**INNER)
+def _begin_learner(state, other, c, i, k, shape, learner):
+    """Both states at the start of a session."""
+    for b in range(state.shape[3]):
+        state[c, i, k, b], other[c, i, k, b] = begin(
+            learner,
+            shape[c, i, 0, b],
+            shape[c, i, 1, b],
+            shape[c, i, 2, b],
+            shape[c, i, 3, b],
+            shape[c, i, 4, b],
+        )
 
 
 @njit(**OVER_LANES)
@@ -153,8 +195,8 @@ def _logits(trials, t, weight, bias, regressor, state, x):
 
 
 @njit(**INNER)
-def _learn(tables, trials, t, shape, state):
-    """What trial t does to all states (C, m, contexts, lanes)."""
+def _learn(tables, trials, t, shape, state, other, aim):
+    """What trial t does to all states (C, m, contexts, lanes), to second states alike; aim (lanes,) is for use here."""
     for c in range(state.shape[0]):
         k = trials.context[c, t] if state.shape[2] > 1 else 0
         split, accumulate = tables.split[c] == 1, tables.accumulate[c] == 1
@@ -162,12 +204,30 @@ def _learn(tables, trials, t, shape, state):
             role, target = trials.kind[c, i, t], trials.target[c, i, t]
             if role == HOLD:
                 continue
-            if accumulate:
+            second = NEGATIVE - role if split and role <= NEGATIVE else role
+            if tables.learner[c] != DELTA:
+                _step_learner(state, other, c, i, k, shape, tables.learner[c], role, target)
+            elif tables.power[c] == 1:
+                _raised(shape, c, i, target, trials.log_size[c, i, t], aim)
+                _toward_each(state, c, i, k, shape, role, second, split, accumulate, aim)
+            elif accumulate:
                 _faded(state, c, i, k, shape, role, target)
-            elif split and role == LEARN:
-                _toward_by_sign(state, c, i, k, shape, role, target)
+            elif second != role:
+                _toward_by_sign(state, c, i, k, shape, role, second, target)
             else:
                 _toward(state, c, i, k, shape, role, target)
+
+
+@njit(**INNER)
+def _begin(tables, shape, state, other):
+    """All states at the start of a session."""
+    for c in range(state.shape[0]):
+        for i in range(state.shape[1]):
+            for k in range(state.shape[2]):
+                if tables.learner[c] != DELTA:
+                    _begin_learner(state, other, c, i, k, shape, tables.learner[c])
+                else:
+                    _set(state, c, i, k, shape)
 
 
 @njit(**INNER)
@@ -197,7 +257,8 @@ def many_pass(tables, trials, s, theta, loglik):
     bias, regressor = np.zeros((n_arms, lanes)), np.zeros((tables.regressor_value.size, lanes))
     state = np.zeros((n_channels, n_arms, tables.n_contexts[0], lanes))
     x, lapse, top, total = np.empty((n_arms, lanes)), np.zeros(lanes), np.empty(lanes), np.empty(lanes)
-    product, value = np.empty(lanes), np.empty(lanes)
+    other = np.zeros(state.shape if tables.learner.any() else (0, 0, 0, 0))
+    product, value, aim = np.empty(lanes), np.empty(lanes), np.empty(lanes)
     any_lapse = tables.lapse_scalar[0] >= 0
     simple = n_arms == 2 and trials.available.shape[1] == 0 and not any_lapse
     patience = int(MOST_NATS / np.log(n_arms + 1.0))
@@ -208,10 +269,7 @@ def many_pass(tables, trials, s, theta, loglik):
         waiting = 0
         for t in range(trials.offset[s], trials.offset[s + 1]):
             if trials.reset[t] or t == trials.offset[s]:
-                for c in range(n_channels):
-                    for i in range(n_arms):
-                        for k in range(state.shape[2]):
-                            _set(state, c, i, k, shape)
+                _begin(tables, shape, state, other)
             if trials.scored[t]:
                 _logits(trials, t, weight, bias, regressor, state, x)
                 if simple:
@@ -222,7 +280,7 @@ def many_pass(tables, trials, s, theta, loglik):
                 if waiting == patience:
                     _take_logarithms(product, value)
                     waiting = 0
-            _learn(tables, trials, t, shape, state)
+            _learn(tables, trials, t, shape, state, other, aim)
         _take_logarithms(product, value)
         for b in range(min(lanes, theta.shape[1] - first)):
             loglik[first + b] = value[b]

@@ -8,6 +8,7 @@ with some parameters held for the concave problem in the weights.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -217,10 +218,11 @@ def maximise(
     theta, loglik = np.full((s, p), np.nan), np.full(s, -np.inf)
     converged, steps = np.zeros(s, dtype=bool), np.zeros(s, dtype=np.int64)
 
+    # A likelihood that is compiled on its own can't be compiled into the climb.
+    climb_them = getattr(problem, "climb_batch", None) or partial(climb_batch, problem.tables, problem.trials)
+
     def work(subjects: IndexArray) -> None:
-        climb_batch(
-            problem.tables, problem.trials, subjects, starts, low, high, free, theta, loglik, converged, steps
-        )
+        climb_them(subjects, starts, low, high, free, theta, loglik, converged, steps)
 
     outcome = over_subjects(
         work, problem.n_rows, cores=cores, keep=True, progress=progress, description=description

@@ -11,7 +11,7 @@ from hierrl.kernels.boxes import INSIDE, SMOOTH, box_prices, by_role, point_pric
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, add_scaled, copy, dot, fill, fill_rows
 from hierrl.kernels.newton import newton_step
-from hierrl.kernels.rule import curvature, pair, sensitivity, walk, walk_contexts
+from hierrl.kernels.rule import curvature, pair, powers, sensitivity, walk_path
 from hierrl.kernels.subdivide import (
     adjacent,
     bisect,
@@ -24,6 +24,7 @@ from hierrl.kernels.subdivide import (
     shrink,
     ticks,
 )
+from hierrl.kernels.tables import EXPONENT
 
 POINTS = 256
 """Points of the grid that peaks are looked for on, at most."""
@@ -54,6 +55,24 @@ def target_of(trials, layout, g, i, rows):
 
 
 @njit(**INNER)
+def sizes_of(tables, trials, layout, g, i, rows):
+    """Logs of what the targets of arm i are powers of (T,), or nothing (0,)."""
+    c = layout.channel[g]
+    return trials.log_size[c, i, rows] if tables.power[c] == 1 else trials.log_size[c, i, :0]
+
+
+@njit(**INNER)
+def raised_of(tables, trials, layout, g, i, rows, shape):
+    """What the path of arm i moves toward (T,) at this shape."""
+    target = target_of(trials, layout, g, i, rows)
+    if tables.power[layout.channel[g]] == 0:
+        return target
+    out = np.empty(target.size)
+    powers(target, sizes_of(tables, trials, layout, g, i, rows), shape[EXPONENT], out)
+    return out
+
+
+@njit(**INNER)
 def plane_prices(tables, trials, s, layout, g, r, points):
     """Prices (N,) of group `g` at points (D, N), its sign included: r (m, T)."""
     out = np.zeros(points.shape[1])
@@ -63,8 +82,8 @@ def plane_prices(tables, trials, s, layout, g, r, points):
     for i in range(r.shape[0]):
         if has_arm(layout, g, i):
             point_prices(
-                trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
-                trials.context[c, rows],
+                trials.kind[c, i, rows], target_of(trials, layout, g, i, rows),
+                sizes_of(tables, trials, layout, g, i, rows), trials.reset[rows], trials.context[c, rows],
                 tables.n_contexts[0], rates, tables.split[c] == 1, tables.accumulate[c] == 1, r[i], out,
             )  # fmt: skip
     for k in range(out.size):
@@ -84,7 +103,8 @@ def centre_prices(tables, trials, s, layout, g, signed, points):
         for i in range(signed.shape[0]):
             if has_arm(layout, g, i):
                 slope_prices(
-                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
+                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows),
+                    sizes_of(tables, trials, layout, g, i, rows), trials.reset[rows],
                     trials.context[c, rows], tables.n_contexts[0], rates, layout.axis[g], points.shape[0],
                     tables.split[c] == 1, tables.accumulate[c] == 1, signed[i], price[block], slope[:, block],
                 )  # fmt: skip
@@ -111,7 +131,8 @@ def enclose(tables, trials, s, layout, g, signed, low, high):
         for i in range(signed.shape[0]):
             if has_arm(layout, g, i):
                 box_prices(
-                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows), trials.reset[rows],
+                    trials.kind[c, i, rows], target_of(trials, layout, g, i, rows),
+                    sizes_of(tables, trials, layout, g, i, rows), trials.reset[rows],
                     trials.context[c, rows], tables.n_contexts[0], bottom, top, layout.axis[g], n_axes,
                     tables.split[c] == 1, tables.accumulate[c] == 1, signed[i], value[:, block],
                     slope[:, :, block], bend[:, :, block], kinks[block],
@@ -144,13 +165,13 @@ def price_at(tables, trials, s, layout, g, r, point, slope, gradient, hessian):
     for i in range(r.shape[0]):
         if not has_arm(layout, g, i):
             continue
-        kind, target = trials.kind[c, i, rows], target_of(trials, layout, g, i, rows)
-        if n_contexts > 1:
-            walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumulate, path)
-        else:
-            walk(kind, target, reset, shape, split, accumulate, path)
-        sensitivity(kind, target, reset, context, n_contexts, shape, axis, split, accumulate, path, own)
-        curvature(kind, target, reset, context, n_contexts, shape, axis, split, path, own, bend)
+        kind, target = trials.kind[c, i, rows], raised_of(tables, trials, layout, g, i, rows, shape)
+        size = sizes_of(tables, trials, layout, g, i, rows)
+        walk_path(kind, target, reset, context, n_contexts, shape, split, accumulate, path)
+        sensitivity(kind, target, size, reset, context, n_contexts, shape, axis, split, accumulate, path, own)
+        curvature(
+            kind, target, size, reset, context, n_contexts, shape, axis, split, accumulate, path, own, bend
+        )
         value += dot(r[i], path)
         for a in range(n_axes):
             add_scaled(slope[a, i], layout.sign[g], own[a])

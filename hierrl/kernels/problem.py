@@ -16,6 +16,7 @@ from hierrl.kernels.tables import Tables, build_tables
 from hierrl.kernels.threads import SMALL_CHUNK, IndexArray, over_subjects
 from hierrl.kernels.trials import Trials, build_trials, n_contexts, reward_scale_of, signal_range
 from hierrl.models.model import Model, Parameter
+from hierrl.models.recursion import Recursion
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -243,7 +244,9 @@ class Problem:
             if name != "offset"
         }
         offset = np.append(0, np.cumsum(self.n_rows[index])).astype(np.int64)
-        return replace(self, trials=Trials(offset=offset, **parts), subjects=self.subjects[index])
+        return replace(
+            self, trials=self.trials._replace(offset=offset, **parts), subjects=self.subjects[index]
+        )
 
     def _checked(self, theta: npt.ArrayLike) -> FloatArray:
         values = np.ascontiguousarray(theta, dtype=np.float64)
@@ -257,6 +260,10 @@ class Problem:
 
 def prepare(model: Model, data: xr.Dataset, *, reward_scale: float | None = None) -> Problem:
     """Lay out `model` on `data`; `reward_scale` is the largest absolute outcome of the data unless it is given."""
+    if isinstance(model, Recursion):
+        from hierrl.kernels.recursion import prepare_recursion  # a kind of problem itself
+
+        return prepare_recursion(model, data, reward_scale=reward_scale)
     scale = reward_scale_of(data) if reward_scale is None else float(reward_scale)
     arms = data["arm"].values
     tables = build_tables(model, list(arms), reward_scale=scale, n_contexts=n_contexts(model, data))
@@ -271,7 +278,7 @@ def _bounds(model: Model, data: xr.Dataset, reward_scale: float) -> tuple[FloatA
     for _, parameter, _ in model.scalars(list(data["arm"].values)):
         pair = (parameter.lower, parameter.upper)
         if parameter.lower is None or parameter.upper is None:
-            uses = [c for c, channel in enumerate(model.channels) if channel.start == parameter.name]
+            uses = model.starts_of(parameter.name)
             ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
             pair = min(r[0] for r in ranges), max(r[1] for r in ranges)
         lower.append(pair[0])

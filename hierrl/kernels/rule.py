@@ -18,6 +18,7 @@ import numpy as np
 from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.tables import (
+    EXPONENT,
     MAX_SLOTS,
     N_ROLES,
     NEGATIVE,
@@ -26,15 +27,15 @@ from hierrl.kernels.tables import (
     POSITIVE,
     START,
     UNCHOSEN_DECAY,
+    UNCHOSEN_FICTIVE,
     UNCHOSEN_FORGONE,
     UNCHOSEN_MIRROR,
     UNCHOSEN_OWN_DECAY,
 )
 
-# What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is
-# needed to
-# look a rate up; HOLD is a role of its own whose rate is 0.
-LEARN, FADE, HOLD = POSITIVE, OWN_DECAY, N_ROLES
+# What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is needed to
+# look a rate up; HOLD is a role of its own whose rate is 0. LEARN_OTHER is LEARN with the roles of two rates exchanged.
+LEARN, LEARN_OTHER, FADE, HOLD = POSITIVE, NEGATIVE, OWN_DECAY, N_ROLES
 
 N_PAIRS = MAX_SLOTS * (MAX_SLOTS + 1) // 2
 
@@ -46,12 +47,12 @@ def pair(k, j):
 
 
 @njit(**INNER)
-def aim(choice, arm, signal, forgone, unchosen, missed_decay):
-    """What `arm` does after a trial: (LEARN | FADE | HOLD, target).
+def aim(choice, arm, n_arms, signal, forgone, bad, unchosen, split, by_reward, missed_decay):
+    """What `arm` does after a trial: (LEARN | LEARN_OTHER | FADE | HOLD, target).
 
     `choice` is the arm chosen (-1 = missed), `signal` what it paid in the channel's signal (NaN = unknown),
-    `forgone` what this arm would have paid (NaN = unknown), `unchosen` the channel's rule for arms not
-    chosen.
+    `forgone` what this arm would have paid (NaN = unknown), `bad` whether the reward was negative, `unchosen` the
+    channel's rule for arms not chosen; of two rates one is chosen by the error (`split`) or the reward (`by_reward`).
     """
     if choice < 0:
         if missed_decay and unchosen == UNCHOSEN_DECAY:
@@ -61,38 +62,42 @@ def aim(choice, arm, signal, forgone, unchosen, missed_decay):
         return HOLD, 0.0
     if np.isnan(signal):
         return HOLD, 0.0
+    learn = LEARN_OTHER if by_reward and bad else LEARN
     if unchosen == ONLY_FORGONE:
         return (HOLD, 0.0) if arm == choice or np.isnan(forgone) else (LEARN, forgone)
     if arm == choice:
-        return LEARN, signal
+        return learn, signal
     if unchosen == UNCHOSEN_DECAY:
-        return LEARN, 0.0
+        return learn, 0.0
     if unchosen == UNCHOSEN_OWN_DECAY:
         return FADE, 0.0
     if unchosen == UNCHOSEN_MIRROR:
-        return LEARN, -signal
+        return LEARN_OTHER if split else learn, -signal
+    if unchosen == UNCHOSEN_FICTIVE:
+        return LEARN_OTHER if by_reward and not bad else LEARN, -signal / (n_arms - 1)
     if unchosen == UNCHOSEN_FORGONE and not np.isnan(forgone):
-        return LEARN, forgone
+        return learn, forgone
     return HOLD, 0.0
 
 
 @njit(**JIT)
-def aim_all(choice, signal, forgone, unchosen, missed_decay, kind, target):
-    """`aim` for all: choice (n,), signal (n, C), forgone (n or 0, m) -> kind (C, m, n), target (C, m, n)."""
+def aim_all(choice, signal, forgone, bad, unchosen, split, by_reward, missed_decay, kind, target):
+    """`aim` for all: choice, bad (n,), signal (n, C), forgone (n or 0, m) -> kind (C, m, n), target (C, m, n)."""
     n_channels, n_arms, n_trials = kind.shape
     for c in range(n_channels):
         for i in range(n_arms):
             for t in range(n_trials):
                 other = forgone[t, i] if forgone.shape[0] > 0 else np.nan
                 kind[c, i, t], target[c, i, t] = aim(
-                    choice[t], i, signal[t, c], other, unchosen[c], missed_decay
-                )
+                    choice[t], i, n_arms, signal[t, c], other, bad[t], unchosen[c], split[c] == 1,
+                    by_reward[c] == 1, missed_decay,
+                )  # fmt: skip
 
 
 @njit(**INNER)
 def role_of(kind, error, split):
-    """The rate that applies: that of the kind, or of the sign of the prediction error where a channel has two."""
-    return NEGATIVE if split and kind == LEARN and error < 0.0 else kind
+    """The rate that applies: that of the kind, or the other one of two after a negative prediction error."""
+    return NEGATIVE - kind if split and kind <= NEGATIVE and error < 0.0 else kind
 
 
 @njit(**INNER)
@@ -111,11 +116,18 @@ def entry(position, theta, constants):
 
 @njit(**INNER)
 def shape_of(value, theta, constants):
-    """Rates and start value of one arm by role, and the rate 0 of HOLD: value (roles,) -> (roles + 1,)."""
+    """Shape parameters of one arm by role, and the rate 0 of HOLD: value (roles,) -> (roles + 1,)."""
     shape = np.zeros(N_ROLES + 1)
     for role in range(N_ROLES):
         shape[role] = entry(value[role], theta, constants)
     return shape
+
+
+@njit(**INNER)
+def powers(target, log_size, exponent, out):
+    """What a channel with an exponent moves toward, out (T,): targets are factors (0 or a sign) of the power."""
+    for t in range(out.size):
+        out[t] = target[t] * np.exp(exponent * log_size[t])
 
 
 @njit(**INNER)
@@ -147,14 +159,26 @@ def walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumu
 
 
 @njit(**INNER)
-def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath):
+def walk_path(kind, target, reset, context, n_contexts, shape, split, accumulate, path):
+    """As `walk`, with or without contexts."""
+    if n_contexts > 1:
+        walk_contexts(kind, target, reset, context, n_contexts, shape, split, accumulate, path)
+    else:
+        walk(kind, target, reset, shape, split, accumulate, path)
+
+
+@njit(**INNER)
+def sensitivity(
+    kind, target, log_size, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath
+):  # fmt: skip
     """First derivatives of a path in the channel's slots: dpath (slots, T), slot (roles,).
 
-    A slot's derivative fades with the value; the slot whose rate applies gains the slope of the step in that
-    rate.
+    A slot's derivative fades with the value; the slot whose rate applies gains the slope of the step in that rate, that
+    of the exponent the slope of the step in the exponent: log_size (T or 0,), the log of the size of what was paid.
     """
     for k in range(dpath.shape[0]):
         at_start = 1.0 if slot[START] == k else 0.0
+        is_exponent = slot[EXPONENT] == k and log_size.size > 0
         state = np.empty(n_contexts)
         fill(state, at_start)
         for t in range(path.size):
@@ -168,12 +192,17 @@ def sensitivity(kind, target, reset, context, n_contexts, shape, slot, split, ac
                 if role < HOLD and slot[role] == k
                 else 0.0
             )
+            if is_exponent:
+                gain += (1.0 if accumulate else shape[role]) * target[t] * log_size[t]
             state[x] = (1.0 - shape[role]) * state[x] + gain
 
 
 @njit(**INNER)
-def curvature(kind, target, reset, context, n_contexts, shape, slot, split, path, dpath, ddpath):
+def curvature(
+    kind, target, log_size, reset, context, n_contexts, shape, slot, split, accumulate, path, dpath, ddpath
+):  # fmt: skip
     """Second derivatives of a path in pairs of slots: ddpath (pairs, T), packed as in `pair`."""
+    exponent = slot[EXPONENT] if log_size.size > 0 else -1
     for k in range(dpath.shape[0]):
         for j in range(k + 1):
             state = np.zeros(n_contexts)
@@ -185,4 +214,21 @@ def curvature(kind, target, reset, context, n_contexts, shape, slot, split, path
                 role = role_of(kind[t], target[t] - path[t], split)
                 own = slot[role] if role < HOLD else -1
                 gain = (dpath[j, t] if own == k else 0.0) + (dpath[k, t] if own == j else 0.0)
+                if k == exponent or j == exponent:
+                    gain -= _bend_of_power(
+                        target[t] * log_size[t],
+                        log_size[t],
+                        shape[role],
+                        k == j,
+                        own == k or own == j,
+                        accumulate,
+                    )
                 state[x] = (1.0 - shape[role]) * state[x] - gain
+
+
+@njit(**INNER)
+def _bend_of_power(slope, log_size, rate, twice, with_rate, accumulate):
+    """What the exponent adds to a second derivative in one step: with itself (`twice`), or with the rate applied."""
+    if twice:
+        return (1.0 if accumulate else rate) * slope * log_size
+    return slope if with_rate and not accumulate else 0.0

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hierrl.kernels.jit import njit
+from hierrl.kernels.learners import begin, stepped
 from hierrl.kernels.likelihood import factor_product, logits, n_shown, softmax, with_lapse
 from hierrl.kernels.loops import INNER, JIT, copy
 from hierrl.kernels.rule import START, aim, entry, moved, role_of, shape_of
-from hierrl.kernels.tables import N_ROLES
+from hierrl.kernels.tables import EXPONENT, N_ROLES
+from hierrl.models.learners import DELTA
 
 
 class Stage(NamedTuple):
@@ -25,6 +27,8 @@ class Stage(NamedTuple):
     """(C, m, n): signal of each channel if the arm in that place is chosen; NaN = unknown outcome."""
     forgone: npt.NDArray[np.float64]
     """(n, m): what each place would have paid; NaN where that isn't told."""
+    bad: npt.NDArray[np.bool_]
+    """(m, n): the reward of that place is negative."""
     missed: npt.NDArray[np.bool_]
     """(n,): no choice is made."""
     forced: npt.NDArray[np.int64]
@@ -37,6 +41,8 @@ class Stage(NamedTuple):
     """(n, m): if arms change places after the trial, arm i takes the place of arm ``turn[i]``."""
     streak: npt.NDArray[np.int64]
     """(1,): arms change places after so many best choices in a row; 0 = never."""
+    by_card: npt.NDArray[np.bool_]
+    """(C,): row k of a session holds what the (k + 1)th choice of a place pays, not what trial k + 1 does."""
 
 
 @njit(**JIT)
@@ -56,15 +62,18 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
     weight, shape = linear_and_shape(tables, theta)
     lapse = entry(tables.lapse_value[0], theta, tables.constants)
     value = np.empty((n_channels, tables.n_contexts[0], n_arms))
+    other = np.empty(value.shape)
     x, p, log_total = np.empty((n_arms, 1)), np.empty((n_arms, 1)), np.empty(1)
     here, streak = np.arange(n_arms), 0
+    opened, taken = first, np.zeros(n_arms, dtype=np.int64)
     # Taken out of their tuples here, as handing over a tuple of arrays on every trial costs more than the
     # work.
     context, available, offered, forgone = trials.context, trials.available, stage.offered, stage.forgone
-    unchosen, missed_decay = tables.unchosen, tables.missed_decay[0] == 1
+    unchosen, missed_decay, learner = tables.unchosen, tables.missed_decay[0] == 1, tables.learner
     for row in range(first, last):
         if trials.reset[row]:
-            streak = start_session(shape, value, here)
+            streak = start_session(learner, shape, value, other, here)
+            opened, taken[:] = row, 0
         chosen = -1 if stage.missed[row] else stage.forced[row]
         if chosen < 0 and not stage.missed[row]:
             for i in range(n_arms):
@@ -77,16 +86,26 @@ def play_subject(tables, trials, s, theta, stage, choice, place):
         choice[row] = chosen
         copy(here, place[row])
         for c in range(n_channels):
-            k, split, accumulate = (
-                context_of(context, c, row),
-                tables.split[c] == 1,
-                tables.accumulate[c] == 1,
-            )
-            signal = offered[c, here[chosen], row] if chosen >= 0 else np.nan
+            k, split, by_reward = context_of(context, c, row), tables.split[c] == 1, tables.by_reward[c] == 1
+            at = opened + taken[here[chosen]] if stage.by_card[c] and chosen >= 0 else row
+            signal = offered[c, here[chosen], at] if chosen >= 0 else np.nan
+            bad = stage.bad[here[chosen], at] if chosen >= 0 else False
             for i in range(n_arms):
-                kind, target = aim(chosen, i, signal, forgone[row, here[i]], unchosen[c], missed_decay)
-                rate = shape[c, i, role_of(kind, target - value[c, k, i], split)]
-                value[c, k, i] = moved(value[c, k, i], target, rate, accumulate)[0]
+                kind, target = aim(
+                    chosen, i, n_arms, signal, forgone[row, here[i]], bad, unchosen[c], split, by_reward, missed_decay
+                )  # fmt: skip
+                if tables.power[c] == 1:
+                    target = np.sign(target) * abs(target) ** shape[c, i, EXPONENT]
+                if learner[c] == DELTA:
+                    rate = shape[c, i, role_of(kind, target - value[c, k, i], split)]
+                    value[c, k, i] = moved(value[c, k, i], target, rate, tables.accumulate[c] == 1)[0]
+                else:
+                    value[c, k, i], other[c, k, i] = stepped(
+                        learner[c], kind, value[c, k, i], other[c, k, i], target, shape[c, i, 0], shape[c, i, 1],
+                        shape[c, i, 2], shape[c, i, 3], shape[c, i, 4],
+                    )  # fmt: skip
+        if chosen >= 0:
+            taken[here[chosen]] += 1
         if chosen >= 0 and stage.streak[0] > 0:
             streak = streak + 1 if here[chosen] == stage.best[row] else 0
             if streak == stage.streak[0]:
@@ -107,12 +126,22 @@ def linear_and_shape(tables, theta):
 
 
 @njit(**INNER)
-def start_session(shape, value, here):
-    """Values (C, contexts, m) at their start and arms in their own places, both in place; a streak of 0."""
+def start_session(learner, shape, value, other, here):
+    """States (C, contexts, m) at their start and arms in their own places, all in place; a streak of 0."""
     for c in range(value.shape[0]):
         for k in range(value.shape[1]):
             for i in range(value.shape[2]):
-                value[c, k, i] = shape[c, i, START]
+                if learner[c] == DELTA:
+                    value[c, k, i] = shape[c, i, START]
+                else:
+                    value[c, k, i], other[c, k, i] = begin(
+                        learner[c],
+                        shape[c, i, 0],
+                        shape[c, i, 1],
+                        shape[c, i, 2],
+                        shape[c, i, 3],
+                        shape[c, i, 4],
+                    )
     for i in range(here.size):
         here[i] = i
     return 0

@@ -32,18 +32,18 @@ FLOATS, INTS, SHORTS, BYTES, FLAGS = (
 # sizes; the arrays of Lanes; those of PackedTables; theta and two outputs
 BY_LANE = types.int64(
     INTS,
-    *(INTS, INTS, INTS, BYTES, SHORTS, BYTES, BYTES, FLOATS, BYTES, FLOATS, INTS),
+    *(INTS, INTS, INTS, BYTES, SHORTS, BYTES, BYTES, FLOATS, FLOATS, BYTES, FLOATS, INTS),
     *(INTS, FLOATS, FLOATS, FLOATS, FLOATS),
 )
-N_LANE_SIZES = 13
+N_LANE_SIZES = 14
 
 # sizes; the arrays of Trials; the rest as above
 BY_TRIAL = types.int64(
     INTS,
-    *(INTS, INTS, FLAGS, FLAGS, BYTES, FLOATS, FLAGS, FLOATS, INTS),
+    *(INTS, INTS, FLAGS, FLAGS, BYTES, FLOATS, FLOATS, FLAGS, FLOATS, INTS),
     *(INTS, FLOATS, FLOATS, FLOATS, FLOATS),
 )
-N_TRIAL_SIZES = 11
+N_TRIAL_SIZES = 12
 
 
 class PackedTables(NamedTuple):
@@ -91,6 +91,9 @@ def unpack_tables(integers, numbers):
     unchosen, at = _vector(integers, at)
     accumulate, at = _vector(integers, at)
     split, at = _vector(integers, at)
+    by_reward, at = _vector(integers, at)
+    power, at = _vector(integers, at)
+    learner, at = _vector(integers, at)
     bias_value, at = _vector(integers, at)
     bias_local, at = _vector(integers, at)
     regressor_value, at = _vector(integers, at)
@@ -104,7 +107,7 @@ def unpack_tables(integers, numbers):
     n_channels = int(numbers[0])
     coefficient, constants = numbers[1 : 1 + n_channels], numbers[1 + n_channels :]
     shapes = (value, slot, n_slots, slot_local, weight_value, weight_local, coefficient)
-    rules = (unchosen, accumulate, split)
+    rules = (unchosen, accumulate, split, by_reward, power, learner)
     others = (bias_value, bias_local, regressor_value, regressor_local, lapse_value, lapse_scalar)
     layout = (arm_scalars, n_arm_scalars, missed_decay, n_contexts, constants)
     return Tables(*(shapes + rules + others + layout))
@@ -123,9 +126,10 @@ def _lanes(z, pointers):
         carray(pointers[5], (rows, width)),
         carray(pointers[6], (n_channels, m, rows, width)),
         carray(pointers[7], (n_channels, m, rows, width)),
-        carray(pointers[8], (m, z[7], width)),
-        carray(pointers[9], (z[8], m, z[9], width)),
-        carray(pointers[10], (n_channels, z[10], width)),
+        carray(pointers[8], (n_channels, m, z[11], width)),
+        carray(pointers[9], (m, z[7], width)),
+        carray(pointers[10], (z[8], m, z[9], width)),
+        carray(pointers[11], (n_channels, z[10], width)),
     )
 
 
@@ -140,6 +144,7 @@ def loglik_in_c(
     reset,
     kind,
     target,
+    log_size,
     shown,
     regressor,
     context,
@@ -152,9 +157,9 @@ def loglik_in_c(
     """Log-likelihood (S,) and gradient (S, P) at theta (S, P), natural scale."""
     z = carray(sizes, (N_LANE_SIZES,))
     lanes = _lanes(
-        z, (subject, first, active, starts, choice, reset, kind, target, shown, regressor, context)
+        z, (subject, first, active, starts, choice, reset, kind, target, log_size, shown, regressor, context)
     )
-    tables = unpack_tables(carray(ints, (z[11],)), carray(numbers, (z[12],)))
+    tables = unpack_tables(carray(ints, (z[12],)), carray(numbers, (z[13],)))
     by_scalar = (z[0], z[1])
     at, out, slope = carray(theta, by_scalar), carray(value, (z[0],)), carray(gradient, by_scalar)
     all_pass(tables, lanes, at, out, slope)
@@ -172,9 +177,10 @@ def _trials(z, pointers):
         carray(pointers[3], (n,)),
         carray(pointers[4], (n_channels, m, n)),
         carray(pointers[5], (n_channels, m, n)),
-        carray(pointers[6], (m, z[5])),
-        carray(pointers[7], (z[6], m, z[7])),
-        carray(pointers[8], (n_channels, z[8])),
+        carray(pointers[6], (n_channels, m, z[9])),
+        carray(pointers[7], (m, z[5])),
+        carray(pointers[8], (z[6], m, z[7])),
+        carray(pointers[9], (n_channels, z[8])),
     )
 
 
@@ -187,6 +193,7 @@ def probability_in_c(
     scored,
     kind,
     target,
+    log_size,
     shown,
     regressor,
     context,
@@ -198,8 +205,8 @@ def probability_in_c(
 ):
     """Choice probabilities (m, n) and log-likelihood (n,) of the choices at theta (S, P), natural scale."""
     z = carray(sizes, (N_TRIAL_SIZES,))
-    trials = _trials(z, (offset, choice, reset, scored, kind, target, shown, regressor, context))
-    tables = unpack_tables(carray(ints, (z[9],)), carray(numbers, (z[10],)))
+    trials = _trials(z, (offset, choice, reset, scored, kind, target, log_size, shown, regressor, context))
+    tables = unpack_tables(carray(ints, (z[10],)), carray(numbers, (z[11],)))
     n_channels, m, n = trials.kind.shape
     path, subjects, at = np.empty((n_channels, m, n)), np.arange(z[0]), carray(theta, (z[0], z[1]))
     trial_pass(tables, trials, subjects, at, path, carray(p, (m, n)), carray(loglik, (n,)))
@@ -226,13 +233,25 @@ def loglik_caller() -> Callable[..., None]:
     in_c = symbol(loglik_in_c, BY_LANE)
 
     def call(theta, value, gradient, subject, first, active, starts, *rest):
-        choice, reset, kind, target, shown, regressor, context, ints, numbers = rest
+        choice, reset, kind, target, log_size, shown, regressor, context, ints, numbers = rest
         n_channels, m, rows, width = kind.shape
         shape = (theta.shape[0], theta.shape[1], subject.shape[0], width, rows, n_channels, m)
-        optional = (shown.shape[1], regressor.shape[0], regressor.shape[2], context.shape[1])
+        optional = (
+            shown.shape[1],
+            regressor.shape[0],
+            regressor.shape[2],
+            context.shape[1],
+            log_size.shape[2],
+        )
         sizes = np.array((*shape, *optional, ints.size, numbers.size))
         bytes_ = (starts.view(np.int8).ctypes, choice.view(np.int16).ctypes, reset.view(np.int8).ctypes)
-        by_lane = (*bytes_, kind.view(np.int8).ctypes, target.ctypes, shown.view(np.int8).ctypes)
+        by_lane = (
+            *bytes_,
+            kind.view(np.int8).ctypes,
+            target.ctypes,
+            log_size.ctypes,
+            shown.view(np.int8).ctypes,
+        )
         others = (regressor.ctypes, context.ctypes, ints.ctypes, numbers.ctypes)
         layout = (subject.ctypes, first.ctypes, active.ctypes)
         in_c(sizes.ctypes, *layout, *by_lane, *others, theta.ctypes, value.ctypes, gradient.ctypes)
@@ -256,6 +275,7 @@ def probability_caller() -> Callable[..., None]:
         scored,
         kind,
         target,
+        log_size,
         shown,
         regressor,
         context,
@@ -263,11 +283,24 @@ def probability_caller() -> Callable[..., None]:
         numbers,
     ):
         n_channels, m, n = kind.shape
-        optional = (shown.shape[1], regressor.shape[0], regressor.shape[2], context.shape[1])
+        optional = (
+            shown.shape[1],
+            regressor.shape[0],
+            regressor.shape[2],
+            context.shape[1],
+            log_size.shape[2],
+        )
         shape = (theta.shape[0], theta.shape[1], n, n_channels, m)
         sizes = np.array((*shape, *optional, ints.size, numbers.size))
         by_trial = (choice.ctypes, reset.ctypes, scored.ctypes, kind.view(np.int8).ctypes, target.ctypes)
-        others = (shown.ctypes, regressor.ctypes, context.ctypes, ints.ctypes, numbers.ctypes)
+        others = (
+            log_size.ctypes,
+            shown.ctypes,
+            regressor.ctypes,
+            context.ctypes,
+            ints.ctypes,
+            numbers.ctypes,
+        )
         in_c(sizes.ctypes, offset.ctypes, *by_trial, *others, theta.ctypes, first.ctypes, second.ctypes)
 
     return call

@@ -2,7 +2,7 @@
 
 A kernel never sees names. It sees an extended parameter vector ``z = [theta, constants]`` and, for each
 channel and arm, where in ``z`` its rates, start value and weight factors stand. Derivatives are carried for
-*slots*: the distinct free shape parameters of a channel, at most four.
+*slots*: the distinct free shape parameters of a channel, at most five.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hierrl.models.channels import Channel, Weight
+from hierrl.models.learners import DELTA, LEARNERS
 from hierrl.models.model import Model
 
-# Roles of a channel's shape parameters: columns of `value` and `slot`.
-POSITIVE, NEGATIVE, OWN_DECAY, START = range(4)
-N_ROLES = 4
-MAX_SLOTS = 4
+# Roles of a channel's shape parameters: columns of `value` and `slot`. (Other learners have roles of their own.)
+POSITIVE, NEGATIVE, OWN_DECAY, START, EXPONENT = range(5)
+N_ROLES = 5
+MAX_SLOTS = 5
 
 # What an unchosen arm does (`unchosen`); ONLY_FORGONE is a channel whose signal itself is what was forgone.
-UNCHOSEN_HOLD, UNCHOSEN_DECAY, UNCHOSEN_OWN_DECAY, UNCHOSEN_MIRROR, UNCHOSEN_FORGONE, ONLY_FORGONE = range(6)
+UNCHOSEN_HOLD, UNCHOSEN_DECAY, UNCHOSEN_OWN_DECAY, UNCHOSEN_MIRROR, UNCHOSEN_FICTIVE = range(5)
+UNCHOSEN_FORGONE, ONLY_FORGONE = 5, 6
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -33,7 +35,7 @@ class Tables(NamedTuple):
     """
 
     value: IntArray
-    """(C, m, roles): position in ``z`` of the rates and start value."""
+    """(C, m, roles): position in ``z`` of the rates, start value and exponent, or of the learner's parameters."""
     slot: IntArray
     """(C, roles): slot of the role, -1 if it is a constant."""
     n_slots: IntArray
@@ -52,6 +54,12 @@ class Tables(NamedTuple):
     """(C,): 1 if the channel adds its signal instead of moving toward it."""
     split: IntArray
     """(C,): 1 if the rate depends on the sign of the prediction error."""
+    by_reward: IntArray
+    """(C,): 1 if it depends on the sign of the reward."""
+    power: IntArray
+    """(C,): 1 if the channel learns from powers of its signal with a free exponent."""
+    learner: IntArray
+    """(C,): code of the learner, see `hierrl.models.learners`; 0 for the delta rule."""
     bias_value: IntArray
     """(m,): position in ``z``; the constant 0 for arm 0 or without bias."""
     bias_local: IntArray
@@ -90,6 +98,8 @@ class _Builder:
         self.model, self.n_arms, self.reward_scale = model, len(arms), reward_scale
         scalars = model.scalars(arms)
         self.position = {(p.name, arm): k for k, (_, p, arm) in enumerate(scalars)}
+        units = {parameter.name: parameter.unit for parameter in model.all_parameters}
+        self.fixed = {name: value / reward_scale ** units[name] for name, value in model.fixed.items()}
         self.n_scalars = len(scalars)
         self.constants: list[float] = []
         self.arm_scalars: list[list[int]] = [[] for _ in arms]
@@ -100,6 +110,7 @@ class _Builder:
 
     def place(self, value: str | float, arm: int) -> int:
         """Position in ``z`` of a name or a constant."""
+        value = self.fixed.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str):
             return self.scalar(value, arm)
         if value not in self.constants:
@@ -121,20 +132,21 @@ class _Builder:
         n_factors = max((len(weight.names) for weight in weights), default=1)
         shapes = [self.shape_values(channel) for channel in channels]
         value = [[[self.place(v, i) for v in values] for i in range(m)] for values in shapes]
+        free = [self.free(channel) for channel in channels]
         slots = [
-            [c.shapes.index(v) if isinstance(v, str) else -1 for v in values]
-            for c, values in zip(channels, shapes, strict=True)
+            [names.index(v) if v in names else -1 for v in values]
+            for names, values in zip(free, shapes, strict=True)
         ]
-        names = [[*w.names, *[1.0] * (n_factors - len(w.names))] for w in weights]
-        weight_value = [[[self.place(n, i) for n in row] for i in range(m)] for row in names]
+        factors = [[*w.names, *[1.0] * (n_factors - len(w.names))] for w in weights]
+        weight_value = [[[self.place(n, i) for n in row] for i in range(m)] for row in factors]
         bias_value, bias_local = self.bias()
         regressors = [self.place(r.weight, 0) for r in self.model.regressors]
         arrays = {
             "value": _table(value, (0, m, N_ROLES)),
             "slot": _table(slots, (0, N_ROLES)),
-            "n_slots": _table([len(c.shapes) for c in channels], (0,)),
+            "n_slots": _table([len(names) for names in free], (0,)),
             "slot_local": _table(
-                [[self.slot_columns(c, i) for i in range(m)] for c in channels], (0, m, MAX_SLOTS)
+                [[self.slot_columns(names, i) for i in range(m)] for names in free], (0, m, MAX_SLOTS)
             ),
             "weight_value": _table(weight_value, (0, m, 1)),
             "weight_local": _table(
@@ -143,13 +155,18 @@ class _Builder:
             "coefficient": np.array([weight.coefficient for weight in weights], dtype=np.float64),
             "unchosen": _table([_unchosen_mode(channel) for channel in channels], (0,)),
             "accumulate": _table([channel.update == "accumulate" for channel in channels], (0,)),
-            "split": _table([channel.rates[0] != channel.rates[1] for channel in channels], (0,)),
+            "split": _table([two_rates(c) and c.rate_by == "error" for c in channels], (0,)),
+            "by_reward": _table([two_rates(c) and c.rate_by == "reward" for c in channels], (0,)),
+            "power": _table([c.utility in names for c, names in zip(channels, free, strict=True)], (0,)),
+            "learner": _table(
+                [LEARNERS[c.learner].code if c.learner in LEARNERS else DELTA for c in channels], (0,)
+            ),
             "bias_value": bias_value,
             "bias_local": bias_local,
             "regressor_value": _table(regressors, (0,)),
             "regressor_local": _table([[self.local(k, i) for i in range(m)] for k in regressors], (0, m)),
             "lapse_value": _table([self.place("lapse" if self.model.lapse else 0.0, 0)], (1,)),
-            "lapse_scalar": _table([self.scalar("lapse", 0) if self.model.lapse else -1], (1,)),
+            "lapse_scalar": _table([self.scalar("lapse", 0)], (1,)),
             "missed_decay": _table([self.model.missed == "decay"], (1,)),
             "n_contexts": _table([n_contexts], (1,)),
         }
@@ -160,15 +177,23 @@ class _Builder:
         return Tables(**arrays, constants=np.array(self.constants, dtype=np.float64))
 
     def shape_values(self, channel: Channel) -> list[str | float]:
-        """Names or numbers of the roles of a channel, the start value on the scaled signal."""
-        start = channel.start
-        if not isinstance(start, str) and channel.is_outcome:
-            start = start / self.reward_scale
-        return [*channel.rates, channel.rates[0] if channel.decay is None else channel.decay, start]
+        """Names or numbers of the roles of a channel, values of the signal in its scaled unit."""
+        unit = self.reward_scale**channel.unit
+        if channel.learner == "delta":
+            decay = channel.rates[0] if channel.decay is None else channel.decay
+            exponent = 1.0 if channel.utility is None else channel.utility
+            return [*channel.rates, decay, _divided(channel.start, unit), exponent]
+        values = [(channel.role(role), role.unit) for role in channel.learner_roles]
+        found = [_divided(value, unit) if power else value for value, power in values]
+        return found + [0.0] * (N_ROLES - len(found))
 
-    def slot_columns(self, channel: Channel, arm: int) -> list[int]:
+    def free(self, channel: Channel) -> tuple[str, ...]:
+        """Names of a channel's free shape parameters: its slots."""
+        return tuple(name for name in channel.shapes if name not in self.fixed)
+
+    def slot_columns(self, names: tuple[str, ...], arm: int) -> list[int]:
         """Jacobian columns of a channel's slots on one arm."""
-        columns = [self.local(self.scalar(name, arm), arm) for name in channel.shapes]
+        columns = [self.local(self.scalar(name, arm), arm) for name in names]
         return columns + [-1] * (MAX_SLOTS - len(columns))
 
     def bias(self) -> tuple[IntArray, IntArray]:
@@ -180,12 +205,32 @@ class _Builder:
         )
 
 
+def two_rates(channel: Channel) -> bool:
+    """Whether a channel has a pair of rates."""
+    return channel.rates[0] != channel.rates[1]
+
+
+def _divided(value: str | float, unit: float) -> str | float:
+    """A number in another unit; names are left alone."""
+    return value if isinstance(value, str) else value / unit
+
+
+UNCHOSEN = {
+    "hold": UNCHOSEN_HOLD,
+    "mirror": UNCHOSEN_MIRROR,
+    "fictive": UNCHOSEN_FICTIVE,
+    "forgone": UNCHOSEN_FORGONE,
+}
+
+
 def _unchosen_mode(channel: Channel) -> int:
     if channel.signal == "forgone":
         return ONLY_FORGONE
+    if channel.learner in LEARNERS and LEARNERS[channel.learner].drifts:
+        return UNCHOSEN_OWN_DECAY
     if channel.unchosen == "decay":
         return UNCHOSEN_DECAY if channel.decay is None else UNCHOSEN_OWN_DECAY
-    return {"hold": UNCHOSEN_HOLD, "mirror": UNCHOSEN_MIRROR, "forgone": UNCHOSEN_FORGONE}[channel.unchosen]
+    return UNCHOSEN[channel.unchosen]
 
 
 def _table(rows: Any, shape: tuple[int, ...]) -> IntArray:

@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl.data.validity import subject_index
 from hierrl.kernels.rule import aim_all
 from hierrl.kernels.tables import Tables
-from hierrl.models.channels import OUTCOME_SIGNALS, Channel
+from hierrl.models.channels import FROM_REWARD, OUTCOMES, Channel
 from hierrl.models.model import Model
 
 
@@ -27,9 +27,11 @@ class Trials(NamedTuple):
     scored: npt.NDArray[np.bool_]
     """(n,): the choice enters the likelihood."""
     kind: npt.NDArray[np.int8]
-    """(C, m, n): what each arm does after the trial: LEARN, FADE or HOLD (`hierrl.kernels.rule.aim`)."""
+    """(C, m, n): what each arm does after the trial: LEARN, LEARN_OTHER, FADE or HOLD (`hierrl.kernels.rule.aim`)."""
     target: npt.NDArray[np.float64]
-    """(C, m, n): what it moves toward, on the scaled signal."""
+    """(C, m, n): what it moves toward, on the scaled signal; where that is a power with a free exponent, its factor."""
+    log_size: npt.NDArray[np.float64]
+    """(C, m, n or 0): the logarithm of what the power is of."""
     available: npt.NDArray[np.bool_]
     """(m, n or 0): arms that could be chosen."""
     regressor: npt.NDArray[np.float64]
@@ -43,6 +45,7 @@ def build_trials(model: Model, data: xr.Dataset, tables: Tables, *, reward_scale
     choice = np.ascontiguousarray(data["choice"].values, dtype=np.int64)
     offset, reset = row_structure(data)
     kind, target = _aims(model, data, tables, reward_scale)
+    target, log_size = _powers(model, tables, target)
     contexts = [_context(channel, data) for channel in model.channels] if n_contexts(model, data) > 1 else []
     return Trials(
         offset=offset,
@@ -51,6 +54,7 @@ def build_trials(model: Model, data: xr.Dataset, tables: Tables, *, reward_scale
         scored=np.ascontiguousarray(data["scored"].values.astype(bool) & (choice >= 0)),
         kind=kind,
         target=target,
+        log_size=log_size,
         available=_available(data),
         regressor=_regressors(model, data),
         context=np.ascontiguousarray(
@@ -75,8 +79,13 @@ def session_rows(data: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 
 def reward_scale_of(data: xr.Dataset) -> float:
-    """The largest absolute reward, gain, loss or forgone reward; 1 where there is none."""
-    sizes = [np.abs(data[name].values) for name in OUTCOME_SIGNALS if name in data]
+    """The largest absolute reward, gain, loss or forgone reward; 1 where there is none.
+
+    Simulated behaviour of a model that isn't linear in them says itself what it was made with.
+    """
+    if "reward_scale" in data.attrs:
+        return float(data.attrs["reward_scale"])
+    sizes = [np.abs(data[name].values) for name in OUTCOMES if name in data]
     largest = max((float(np.nanmax(size)) for size in sizes if np.isfinite(size).any()), default=0.0)
     return largest if largest > 0 else 1.0
 
@@ -87,6 +96,14 @@ def signal_range(model: Model, data: xr.Dataset, channel: int, *, reward_scale: 
     """
     signal = _signal(model.channels[channel], data, reward_scale)
     known = signal[np.isfinite(signal)]
+    if known.size == 0 or known.min() == known.max():
+        return 0.0, 1.0
+    return float(known.min()), float(known.max())
+
+
+def reward_range(data: xr.Dataset, reward_scale: float) -> tuple[float, float]:
+    """Smallest and largest known reward, scaled, (0, 1) where there is no spread to speak of."""
+    known = data["reward"].values[np.isfinite(data["reward"].values)] / reward_scale
     if known.size == 0 or known.min() == known.max():
         return 0.0, 1.0
     return float(known.min()), float(known.max())
@@ -107,8 +124,48 @@ def _aims(
     kind = np.zeros((len(signals), data.sizes["arm"], choice.size), dtype=np.int8)
     target = np.zeros(kind.shape)
     forgone = _forgone(model, data, reward_scale)
-    aim_all(choice, signal, forgone, tables.unchosen, bool(tables.missed_decay[0]), kind, target)
+    aim_all(
+        choice, signal, forgone, data["reward"].values < 0, tables.unchosen, tables.split, tables.by_reward,
+        bool(tables.missed_decay[0]), kind, target,
+    )  # fmt: skip
     return kind, target
+
+
+def _powers(
+    model: Model, tables: Tables, target: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Targets of channels with a utility as powers: of a known exponent they are done, else factor and log of size."""
+    size = np.abs(target)
+    for c, channel in enumerate(model.channels):
+        exponent = exponent_of(model, channel)
+        if exponent is not None:
+            target[c] = np.sign(target[c]) * size[c] ** exponent
+    if not tables.power.any():
+        return target, np.zeros((*target.shape[:2], 0))
+    free = (tables.power == 1)[:, None, None]
+    log_size = np.log(np.where(free & (size > 0), size, 1.0))
+    return np.where(free, np.sign(target), target), log_size
+
+
+def exponent_of(model: Model, channel: Channel) -> float | None:
+    """The exponent of a channel's utility where it is a number, be it fixed by the model; None where it is not."""
+    exponent = channel.utility
+    if isinstance(exponent, str):
+        exponent = model.fixed.get(exponent)
+    return exponent
+
+
+def signal_from(reward: npt.NDArray[np.float64], signal: str) -> npt.NDArray[np.float64]:
+    """A signal that is worked out from the reward; unknown where that is."""
+    found = {
+        "reward": reward,
+        "reward+": np.maximum(reward, 0.0),
+        "reward-": np.minimum(reward, 0.0),
+        "sign(reward)": np.sign(reward),
+        "reward>=0": (reward >= 0).astype(np.float64),
+        "reward<0": (reward < 0).astype(np.float64),
+    }[signal]
+    return np.where(np.isnan(reward), np.nan, found)
 
 
 def _signal(channel: Channel, data: xr.Dataset, reward_scale: float) -> npt.NDArray[np.float64]:
@@ -118,12 +175,13 @@ def _signal(channel: Channel, data: xr.Dataset, reward_scale: float) -> npt.NDAr
     # A channel of forgone rewards reads the column by arm; that a choice was made is all it needs here.
     if channel.signal == "forgone":
         return np.where(choice >= 0, 0.0, np.nan)
-    values = column_of(data, channel.signal, f"The channel with signal={channel.signal!r}").values.astype(
-        float
-    )
+    column = "reward" if channel.signal in FROM_REWARD else channel.signal
+    values = column_of(data, column, f"The channel with signal={channel.signal!r}").values.astype(float)
+    if channel.signal in FROM_REWARD:
+        values = signal_from(values, channel.signal)
     if values.ndim != 1:
         raise ValueError(
-            f"The signal {channel.signal!r} must have one value per trial; found dims {data[channel.signal].dims}."
+            f"The signal {channel.signal!r} must have one value per trial; found dims {data[column].dims}."
         )
     return values / reward_scale if channel.is_outcome else values
 

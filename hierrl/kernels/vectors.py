@@ -65,7 +65,7 @@ def _splat(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(FLOATS.code, ir.Undefined), pattern)
 
 
-def _floats(context: Any, builder: Any, value: Any, kind: Any) -> Any:
+def as_floats(context: Any, builder: Any, value: Any, kind: Any) -> Any:
     """Eight floats from eight floats or from a number."""
     return value if kind == FLOATS else _splat(builder, context.cast(builder, value, kind, types.float64))
 
@@ -82,7 +82,7 @@ def _binary(make: Any, result: Eight) -> Any:
     def apply(typingctx, left, right):
         def code(context, builder, signature, args):
             pairs = zip(args, signature.args, strict=True)
-            return make(builder, *(_floats(context, builder, value, kind) for value, kind in pairs))
+            return make(builder, *(as_floats(context, builder, value, kind) for value, kind in pairs))
 
         return result(left, right), code
 
@@ -132,13 +132,13 @@ def choose(typingctx, flags, yes, no):
     def code(context, builder, signature, args):
         flags_, *both = args
         kinds = signature.args[1:]
-        values = [_floats(context, builder, v, kind) for v, kind in zip(both, kinds, strict=True)]
+        values = [as_floats(context, builder, v, kind) for v, kind in zip(both, kinds, strict=True)]
         return builder.select(flags_, *values)
 
     return FLOATS(flags, yes, no), code
 
 
-def _pointer(context: Any, builder: Any, signature: Any, args: Any, code: ir.Type) -> Any:
+def pointer(context: Any, builder: Any, signature: Any, args: Any, code: ir.Type) -> Any:
     """Where eight elements of args[0] stand, from the element args[1] on (counted without axes)."""
     array = context.make_array(signature.args[0])(context, builder, args[0])
     return builder.bitcast(builder.gep(array.data, [args[1]]), code.as_pointer())
@@ -149,7 +149,7 @@ def read(typingctx, array, at):
     """Elements `at` to `at` + 7 of a contiguous array of floats."""
 
     def code(context, builder, signature, args):
-        place = _pointer(context, builder, signature, args, FLOATS.code)
+        place = pointer(context, builder, signature, args, FLOATS.code)
         return builder.load(place, align=8)
 
     return FLOATS(array, types.int64), code
@@ -160,8 +160,8 @@ def write(typingctx, array, at, value):
     """Eight floats to `array` from element `at` on."""
 
     def code(context, builder, signature, args):
-        place = _pointer(context, builder, signature, args, FLOATS.code)
-        builder.store(_floats(context, builder, args[2], signature.args[2]), place, align=8)
+        place = pointer(context, builder, signature, args, FLOATS.code)
+        builder.store(as_floats(context, builder, args[2], signature.args[2]), place, align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, value), code
@@ -173,7 +173,7 @@ def equal(typingctx, array, at, value):
 
     def code(context, builder, signature, args):
         element = context.get_value_type(array.dtype)
-        place = _pointer(context, builder, signature, args, ir.VectorType(element, WIDTH))
+        place = pointer(context, builder, signature, args, ir.VectorType(element, WIDTH))
         found = builder.load(place, align=element.width // 8)
         one = context.cast(builder, args[2], signature.args[2], array.dtype)
         undefined = ir.Constant(found.type, ir.Undefined)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hierrl.models.channels import Channel
@@ -35,10 +35,23 @@ class Abilities:
 
 def abilities(model: Model) -> Abilities:
     """Derive them."""
-    reasons = ("The lapse is outside the softmax, which the relaxation leaves out.",) if model.lapse else ()
-    sibling = model.replace(lapse=False) if model.lapse else model
-    return Abilities(not reasons, reasons, sibling, sum(_two_signs(channel) for channel in model.channels))
+    learners = dict.fromkeys(channel.learner for channel in model.channels if channel.learner != "delta")
+    reasons = [
+        f"The learning rate of a channel with learner={name!r} is itself a state, so no relaxation encloses its paths: "
+        "the estimate is the best of a fixed set of shape parameters, with all weights solved for."
+        for name in learners
+    ]
+    if model.lapse:
+        reasons.append("The lapse is outside the softmax, which the relaxation leaves out.")
+    sibling = model.replace(lapse=False, channels=tuple(_plain(channel) for channel in model.channels))
+    signs = sum(_two_signs(model, channel) for channel in model.channels)
+    return Abilities(not reasons, tuple(reasons), sibling if reasons else model, signs)
 
 
-def _two_signs(channel: Channel) -> bool:
-    return channel.signed and bool(channel.shapes)
+def _plain(channel: Channel) -> Channel:
+    """The channel with a rate that does not change."""
+    return channel if channel.learner == "delta" else replace(channel, learner="delta", shape={})
+
+
+def _two_signs(model: Model, channel: Channel) -> bool:
+    return channel.signed and any(name not in model.fixed for name in channel.shapes)

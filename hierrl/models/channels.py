@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal, TypeGuard
 
-OUTCOME_SIGNALS = ("reward", "gain", "loss", "forgone")
-"""Signals measured in reward units: divided by ``reward_scale`` before a kernel sees them."""
+from hierrl.models.learners import LEARNERS, Role
 
-Unchosen = Literal["hold", "decay", "mirror", "forgone"]
+OUTCOMES = ("reward", "gain", "loss", "forgone")
+"""Variables of the behaviour that are measured in reward units."""
+
+OUTCOME_SIGNALS = (*OUTCOMES, "reward+", "reward-")
+"""Signals in reward units: divided by ``reward_scale`` before a kernel sees them."""
+
+FROM_REWARD = ("reward", "reward+", "reward-", "sign(reward)", "reward>=0", "reward<0")
+"""Signals that are worked out from the reward: itself, its positive and negative part, its sign, 0/1 for each sign."""
+
+Unchosen = Literal["hold", "decay", "mirror", "fictive", "forgone"]
 Update = Literal["delta", "accumulate"]
+
+MOST_EXPONENT = 2.0
+"""Default bound on the exponent of a utility, that of the published models."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -69,15 +81,19 @@ class Channel:
     ----------
     signal : str
         ``"reward"``, ``"gain"``, ``"loss"``, ``"choice"`` (1 for the chosen arm), ``"forgone"`` (what the
-        arms not chosen would have paid) or the name of a numeric column by trial.
+        arms not chosen would have paid) or the name of a numeric column by trial. Worked out from the reward:
+        ``"reward+"`` and ``"reward-"``, its positive and negative part (0 where it has the other sign);
+        ``"sign(reward)"``; ``"reward>=0"`` and ``"reward<0"``, 1 where that is so and 0 elsewhere.
     rate : str, float or pair
         Name of the rate in [0, 1], a fixed number, or a pair (after a positive, after a negative prediction
-        error).
+        error; see `rate_by`).
     weight : str
         Name of the weight, or a signed product of names such as ``"-beta*lambda"``.
-    unchosen : {"hold", "decay", "mirror", "forgone"}
-        Arms not chosen keep their value, fade toward 0, learn from minus the signal, or learn from the column
-        ``forgone``.
+    unchosen : {"hold", "decay", "mirror", "fictive", "forgone"}
+        Arms not chosen keep their value; fade toward 0; learn from minus the signal (``"mirror"``; of a pair of rates,
+        they use the one that their own error would have if the signal were not turned round, which for two arms that
+        start at 0 is the rate of the chosen arm); learn from minus the signal divided by their number, of a pair at the
+        rate of the other sign (``"fictive"``, Haines et al. 2018); or learn from the column ``forgone``.
     decay : str, float, optional
         The rate at which unchosen arms fade if it is not ``rate`` (only with ``unchosen="decay"``).
     start : float or str
@@ -90,6 +106,17 @@ class Channel:
         How an arm learns, see above.
     context : str, optional
         A column by trial: values are kept separately in each of its contexts.
+    rate_by : {"error", "reward"}
+        What chooses from a pair of rates: the sign of the prediction error, or that of the reward (the first where it
+        is 0 or more).
+    utility : str or float, optional
+        Name of an exponent, or a number: the channel learns from :math:`\operatorname{sign}(u) |u|^\rho`, u being the
+        signal divided by ``reward_scale`` (the largest absolute reward of the fitted data). The weight is then per
+        utility of that largest reward, whatever the unit.
+    learner : {"delta", "kalman", "pearce_hall", "ewa"}
+        Anything but ``"delta"`` has a rate that is itself a state; see `hierrl.models.learners` for the equations.
+    shape : mapping of str to str or float, optional
+        Further parameters of such a learner: role -> name or number, for example ``{"sd_drift": 0.5}``.
 
     Examples
     --------
@@ -109,10 +136,15 @@ class Channel:
     per_arm: bool = False
     update: Update = "delta"
     context: str | None = None
+    rate_by: Literal["error", "reward"] = "error"
+    utility: str | float | None = None
+    learner: str = "delta"
+    shape: Mapping[str, str | float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for field in ("rate", "decay", "start"):
-            object.__setattr__(self, field, _plain(getattr(self, field)))
+        for name in ("rate", "decay", "start", "utility"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        object.__setattr__(self, "shape", {name: _plain(value) for name, value in dict(self.shape).items()})
         if isinstance(self.rate, tuple) and len(self.rate) != 2:
             raise ValueError(
                 f"rate={self.rate!r} must be one rate, or a pair: after a positive and after a negative "
@@ -127,14 +159,65 @@ class Channel:
             raise ValueError(
                 f"decay={self.decay!r} needs unchosen='decay'; this channel has {self.unchosen!r}."
             )
+        self._check_utility()
+        self._check_learner()
+
+    def _check_utility(self) -> None:
+        if self.utility is None:
+            return
+        if not self.is_outcome:
+            raise ValueError(
+                f"utility={self.utility!r} needs an outcome signal; this channel has {self.signal!r}."
+            )
+        _check_start(self.utility)
+        if not isinstance(self.utility, str) and not 0 <= self.utility <= MOST_EXPONENT:
+            raise ValueError(
+                f"The exponent of a utility must be in [0, {MOST_EXPONENT:g}]; found {self.utility!r}."
+            )
+
+    def _check_learner(self) -> None:
+        if self.learner != "delta" and self.learner not in LEARNERS:
+            raise ValueError(f"learner={self.learner!r} is not one of {('delta', *LEARNERS)}.")
+        further = [role.name for role in self.learner_roles if role.name not in ("rate", "start")]
+        if unknown := [name for name in self.shape if name not in further]:
+            raise ValueError(
+                f"shape names {unknown[0]!r}, which learner={self.learner!r} does not have; "
+                f"it has {', '.join(further) or 'none beside rate, decay and start'}."
+            )
+        for role in self.learner_roles:
+            (_check_rate if role.kind == "rate" else _check_start)(self.role(role))
+        if self.learner == "delta":
+            return
+        plain = Channel(self.signal, weight=self.weight, per_arm=self.per_arm, context=self.context)
+        ways = ("unchosen", "decay", "update", "rate_by", "utility")
+        if changed := [name for name in ways if getattr(self, name) != getattr(plain, name)]:
+            raise ValueError(
+                f"learner={self.learner!r} says itself how arms learn: leave out {changed[0]}="
+                f"{getattr(self, changed[0])!r}."
+            )
+        if self.signal in ("choice", "forgone") or self.rates[0] != self.rates[1]:
+            raise ValueError(
+                f"learner={self.learner!r} needs a signal that the chosen arm pays and one rate; found "
+                f"signal={self.signal!r}, rate={self.rate!r}."
+            )
 
     def _check_choices(self) -> None:
-        allowed = {"unchosen": ("hold", "decay", "mirror", "forgone"), "update": ("delta", "accumulate")}
-        for field, values in allowed.items():
-            if getattr(self, field) not in values:
-                raise ValueError(f"{field}={getattr(self, field)!r} is not one of {values}.")
-        if self.signal == "choice" and self.unchosen == "mirror":
-            raise ValueError("unchosen='mirror' needs an outcome signal; this channel remembers choices.")
+        allowed = {
+            "unchosen": ("hold", "decay", "mirror", "fictive", "forgone"),
+            "update": ("delta", "accumulate"),
+            "rate_by": ("error", "reward"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {values}.")
+        if self.signal == "choice" and self.unchosen in ("mirror", "fictive"):
+            raise ValueError(
+                f"unchosen={self.unchosen!r} needs an outcome signal; this channel remembers choices."
+            )
+        if self.rate_by == "reward" and self.signal not in FROM_REWARD:
+            raise ValueError(
+                f"rate_by='reward' needs a signal made of the reward ({', '.join(FROM_REWARD)}); found {self.signal!r}."
+            )
         if self.unchosen == "forgone" and self.signal != "reward":
             raise ValueError(
                 "unchosen='forgone' needs signal='reward', as forgone is what other arms would have paid; "
@@ -145,7 +228,7 @@ class Channel:
                 "signal='forgone' is about the arms not chosen and needs unchosen='hold'; "
                 f"found unchosen={self.unchosen!r}."
             )
-        if self.update == "accumulate" and self.rates[0] != self.rates[1]:
+        if self.update == "accumulate" and self.rates[0] != self.rates[1] and self.rate_by == "error":
             raise ValueError(
                 "update='accumulate' knows no prediction error by whose sign to choose among the rates "
                 f"{self.rates}; give one rate."
@@ -158,14 +241,47 @@ class Channel:
 
     @property
     def shapes(self) -> tuple[str, ...]:
-        """Names of the free shape parameters: rates, decay, start."""
-        found = (*self.rates, self.decay, self.start)
+        """Names of the shape parameters: rates, decay, start, exponent; those of the learner."""
+        found = (
+            (*self.rates, self.decay, self.start, self.utility)
+            if self.learner == "delta"
+            else tuple(self.role(role) for role in self.learner_roles)
+        )
+        return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+    @property
+    def learner_roles(self) -> tuple[Role, ...]:
+        """What a learner's parameters are; empty for the delta rule."""
+        return () if self.learner == "delta" else LEARNERS[self.learner].roles
+
+    def role(self, role: Role) -> str | float:
+        """Name or number of a parameter of the learner."""
+        if role.name in ("rate", "start"):
+            return self.rates[0] if role.name == "rate" else self.start
+        value = self.shape.get(role.name, role.default)
+        assert value is not None  # only `rate` and `start` have no default
+        return value
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """Names of parameters that are values of the signal: where values start, what they return to."""
+        found = [self.start, *(self.role(role) for role in self.learner_roles if role.kind == "start")]
         return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
 
     @property
     def is_outcome(self) -> bool:
         """Whether the signal is measured in reward units."""
         return self.signal in OUTCOME_SIGNALS
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether rewards in another unit give the same choices, with parameters in that unit."""
+        return self.utility is None and (self.learner == "delta" or LEARNERS[self.learner].linear)
+
+    @property
+    def unit(self) -> int:
+        """Power of the reward unit that values of the channel carry."""
+        return 1 if self.is_outcome and self.utility is None else 0
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from hierrl.models import equations
 from hierrl.models.abilities import Abilities, abilities
-from hierrl.models.channels import Channel, Regressor, Weight
+from hierrl.models.channels import MOST_EXPONENT, Channel, Regressor, Weight
 
 Link = Literal["logit", "log", "identity"]
-Kind = Literal["rate", "weight", "start", "bias", "lapse"]
+Kind = Literal["rate", "weight", "start", "exponent", "noise", "bias", "lapse"]
+
+SHAPE_KINDS = ("rate", "start", "exponent", "noise")
+"""Kinds that shape a path; the log-likelihood is concave in the others (but for the lapse, and products of weights)."""
 
 WEIGHT_BOUND = 50.0
 BIAS_BOUND = 10.0
+NOISE_BOUND = 10.0
+"""Standard deviations of a Kalman filter, in those of a reward: with more, the last reward is all that counts."""
 RESERVED = ("arm", "subject", "trial", "chain", "draw", "choice", "reward", "parameter")
 
 
@@ -37,8 +44,13 @@ class Parameter:
     lower: float | None
     upper: float | None
 
+    @property
+    def is_shape(self) -> bool:
+        """Whether it shapes a path, instead of weighing one."""
+        return self.kind in SHAPE_KINDS
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Model:
     r"""A choice model whose logits are a sum of channels.
 
@@ -60,6 +72,8 @@ class Model:
     bounds : mapping of str to (float, float)
         Overrides of the default bounds, on the scaled signal (rewards divided by the largest absolute
         reward).
+    fixed : mapping of str to float
+        Parameters that are numbers instead, for all subjects, in raw reward units: ``{"beta": 1.0}``.
     name : str, optional
         A name for tables and plots.
 
@@ -78,6 +92,7 @@ class Model:
     missed: Literal["hold", "decay"] = "hold"
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     name: str | None = None
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part, kind in (("channels", Channel), ("regressors", Regressor)):
@@ -93,10 +108,16 @@ class Model:
         if self.missed not in ("hold", "decay"):
             raise ValueError(f"missed={self.missed!r} is not one of ('hold', 'decay').")
         object.__setattr__(self, "bounds", self._checked_bounds())
+        object.__setattr__(self, "fixed", self._checked_fixed())
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """All parameters in the order in which the parts name them."""
+        """The free parameters in the order in which the parts name them."""
+        return tuple(parameter for parameter in self.all_parameters if parameter.name not in self.fixed)
+
+    @cached_property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The free and the fixed parameters."""
         found: dict[str, Parameter] = {}
         for parameter in self._declared():
             known = found.setdefault(parameter.name, parameter)
@@ -112,10 +133,38 @@ class Model:
                 )
         return tuple(found.values())
 
+    @property
+    def title(self) -> str:
+        """The name, or one derived from the parts, with the options that are on."""
+        signals = " + ".join(dict.fromkeys(channel.signal for channel in self.channels))
+        extras = [name for name, on in (("bias", self.bias), ("lapse", self.lapse)) if on]
+        name = self.name or signals or "without channels"
+        return " + ".join([name, *(r.column for r in self.regressors), *(e for e in extras if e not in name)])
+
+    @property
+    def latex(self) -> str:
+        """The equations in LaTeX, one after the other in an ``aligned`` block's worth of lines."""
+        lines = [equations.probability(self, latex=True), equations.logit(self, latex=True)]
+        for c, channel in enumerate(self.channels):
+            name = equations.value_of(self, c, latex=True).removesuffix("_i")
+            lines += [line.replace("Q", name) for line in equations.rules(channel, latex=True)]
+        return " \\\\\n".join(lines)
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle \begin{{array}}{{l}} {self.latex} \end{{array}}$"
+
+    def __repr__(self) -> str:
+        return equations.describe(self)
+
     @cached_property
     def supports(self) -> Abilities:
         """What the convex step can do for this model, with the reasons where it can't."""
         return abilities(self)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether rewards in another unit give the same choices, with parameters in that unit."""
+        return all(channel.is_linear for channel in self.channels)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,11 +195,18 @@ class Model:
         """Labels of the free scalars on these arms."""
         return tuple(label for label, _, _ in self.scalars(arms))
 
+    def starts_of(self, name: str) -> list[int]:
+        """Channels in which a parameter is a value of the signal: where values start, what they return to."""
+        return [c for c, channel in enumerate(self.channels) if name in channel.starts]
+
     def replace(self, **changes: Any) -> Model:
-        """A model with some parts changed; bounds of parameters that are gone are dropped."""
+        """A model with some parts changed; bounds and numbers of parameters that are gone are dropped."""
         keep = {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, **changes}
-        names = dataclasses.replace(self, **{**keep, "bounds": {}}).names
-        keep["bounds"] = {name: pair for name, pair in keep["bounds"].items() if name in names}
+        bare = dataclasses.replace(self, **{**keep, "bounds": {}, "fixed": {}})
+        names = {"fixed": bare.names}
+        keep["fixed"] = {name: value for name, value in keep["fixed"].items() if name in names["fixed"]}
+        names["bounds"] = tuple(name for name in bare.names if name not in keep["fixed"])
+        keep["bounds"] = {name: pair for name, pair in keep["bounds"].items() if name in names["bounds"]}
         return Model(**keep)
 
     def to_json(self) -> str:
@@ -161,6 +217,10 @@ class Model:
     def from_json(cls, text: str) -> Model:
         """The model that `to_json` wrote."""
         parts = json.loads(text)
+        if "recursion" in parts:
+            from hierrl.models.recursion import from_record  # a kind of model itself
+
+            return from_record(parts["recursion"])
         parts["channels"] = tuple(Channel(**channel) for channel in parts["channels"])
         parts["regressors"] = tuple(Regressor(**regressor) for regressor in parts["regressors"])
         return cls(**parts)
@@ -186,27 +246,72 @@ class Model:
     def _checked_bounds(self) -> dict[str, tuple[float, float]]:
         given = {name: _as_pair(name, pair) for name, pair in dict(self.bounds).items()}
         object.__setattr__(self, "bounds", {})
-        kinds = {parameter.name: parameter for parameter in self.parameters}
-        object.__delattr__(self, "parameters")  # the cache was filled without the bounds
+        kinds = {parameter.name: parameter for parameter in self.all_parameters}
+        object.__delattr__(self, "all_parameters")  # the cache was filled without the bounds
         for name, (lower, upper) in given.items():
             _check_bound(name, lower, upper, kinds)
         return given
 
+    def _checked_fixed(self) -> dict[str, float]:
+        declared = {parameter.name: parameter for parameter in self.all_parameters}
+        fixed = {}
+        for name, value in dict(self.fixed).items():
+            if name not in declared or declared[name].kind == "bias":
+                known = ", ".join(n for n, p in declared.items() if p.kind != "bias")
+                raise ValueError(f"fixed names {name!r}, which this model can't fix; it can fix {known}.")
+            if name in self.bounds:
+                raise ValueError(f"{name!r} stands in both bounds and fixed. Leave it out of one of them.")
+            fixed[name] = _fixed_number(declared[name], value)
+        if declared and len(fixed) == len(declared):
+            raise ValueError(f"All parameters are fixed ({', '.join(fixed)}): there is nothing to fit.")
+        return fixed
+
 
 def _channel_parameters(channel: Channel, bounds: Mapping[str, tuple[float, float]]) -> Iterable[Parameter]:
-    unit = 1 if channel.is_outcome else 0
-    for name in (*channel.rates, channel.decay):
-        if isinstance(name, str):
-            yield Parameter(name, "rate", "logit", channel.per_arm, 0, *bounds.get(name, (0.0, 1.0)))
-    if isinstance(channel.start, str):
-        pair = bounds.get(channel.start, (None, None))
-        yield Parameter(channel.start, "start", "identity", channel.per_arm, unit, *pair)
+    unit = channel.unit
+    for name, kind in _shapes(channel):
+        link, default = SHAPE_RANGES[kind]
+        power = unit if kind == "start" else 0
+        yield Parameter(name, kind, link, channel.per_arm, power, *bounds.get(name, default))
     for position, name in enumerate(Weight.parse(channel.weight).names):
         signed = channel.signed and position == 0
         pair = bounds.get(name, (-WEIGHT_BOUND if signed else 0.0, WEIGHT_BOUND))
         # Only the first factor carries the unit: a product of weights is per reward once.
         link: Link = "identity" if signed else "log"
         yield Parameter(name, "weight", link, channel.per_arm, -unit if position == 0 else 0, *pair)
+
+
+SHAPE_RANGES: dict[Kind, tuple[Link, tuple[float | None, float | None]]] = {
+    "rate": ("logit", (0.0, 1.0)),
+    "start": ("identity", (None, None)),
+    "exponent": ("log", (0.0, MOST_EXPONENT)),
+    "noise": ("log", (0.0, NOISE_BOUND)),
+}
+
+
+def _shapes(channel: Channel) -> Iterable[tuple[str, Kind]]:
+    """Names and kinds of a channel's shape parameters."""
+    if channel.learner != "delta":
+        found = [(channel.role(role), role.kind) for role in channel.learner_roles]
+    else:
+        rates = [(name, "rate") for name in (*channel.rates, channel.decay)]
+        found = [*rates, (channel.start, "start"), (channel.utility, "exponent")]
+    for name, kind in found:
+        if isinstance(name, str):
+            yield name, kind  # type: ignore[misc]
+
+
+def _fixed_number(parameter: Parameter, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"fixed[{parameter.name!r}] must be a number; found {value!r}.") from None
+    low, high = {"logit": (0.0, 1.0), "log": (0.0, math.inf)}.get(parameter.link, (-math.inf, math.inf))
+    if not (low <= number <= high and math.isfinite(number)):
+        raise ValueError(
+            f"fixed[{parameter.name!r}] = {number:g} is outside the range of a {parameter.kind}."
+        )
+    return number
 
 
 def _as_pair(name: str, pair: Any) -> tuple[float, float]:
@@ -232,6 +337,7 @@ def _check_bound(name: str, lower: float, upper: float, kinds: Mapping[str, Para
     if parameter.link == "logit" and not 0 <= lower < upper <= 1:
         raise ValueError(f"{name!r} is a {parameter.kind} in [0, 1]; found the bounds ({lower}, {upper}).")
     if parameter.link == "log" and lower < 0:
+        advice = " Use signed=True to let it be negative." if parameter.kind == "weight" else ""
         raise ValueError(
-            f"{name!r} is a non-negative weight; found the lower bound {lower}. Use signed=True to let it be negative."
+            f"{name!r} is a non-negative {parameter.kind}; found the lower bound {lower}.{advice}"
         )

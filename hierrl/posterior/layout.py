@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.convex import fit_convex
 from hierrl.data import check_behaviour
 from hierrl.formulas import Formula, by_parameter, design_matrices
 from hierrl.importance import penalised_modes
@@ -19,6 +18,7 @@ from hierrl.importance.gaussian import diagonal, positive_part
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.sessions import SessionProblem, study_of
 from hierrl.marginal import Sites, sites
+from hierrl.mle import quick_fit
 from hierrl.models.model import Model
 from hierrl.posterior.population import Population
 from hierrl.prior import Prior, empirical_prior, weak_prior
@@ -159,7 +159,7 @@ def lay_out(
         raise ValueError(f"parametrization={parametrization!r} is not one of {PARAMETRIZATIONS}.")
     check_behaviour(data)
     if start is None:
-        start = fit_convex(model, data, progress=progress)
+        start = quick_fit(model, data, progress=progress)
     given = prior is not None
     if prior is None:
         prior = empirical_prior(

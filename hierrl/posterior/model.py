@@ -14,12 +14,14 @@ import xarray as xr
 from hierrl.formulas import Formula
 from hierrl.kernels.lanes import Lanes, side_by_side
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.recursion_code import Program
 from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.symbols import pack_tables
 from hierrl.kernels.trials import Trials
 from hierrl.models.model import Model
 from hierrl.posterior.layout import FREE, PARTIAL, Layout, Parametrization, UserNumbers, lay_out
 from hierrl.posterior.op import ChoiceProbability, CorrelationRoot, PopulationMean, SubjectLogLik
+from hierrl.posterior.recursion import recursion_choices
 from hierrl.posterior.transforms import (
     CorrelatedInformed,
     Informed,
@@ -68,7 +70,8 @@ def pymc_model(
         From `empirical_prior` or `weak_prior`; a mapping changes numbers of the weak prior, as `Prior.updated` does.
         The empirical prior of the same formula if not given.
     start : DataTree, optional
-        A point fit of the same data, which says where to look for each subject; `fit_convex` is run if not given.
+        A point fit of the same data, which says where to look for each subject; if not given, `fit_convex`
+        is run (`fit_mle` for a `Recursion`).
     formula : str or mapping of str to str, optional
         Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given.
     spread_by : str, optional
@@ -139,15 +142,17 @@ def write_model(layout: Layout) -> pm.Model:
         links = _data("links", np.array([LINKS[link] for link in problem.links]))
         theta = _natural(_of_sessions(layout, eta), links)
         _report(layout, (effects, log_sigma, eta), links)
-        tables = pack_tables(problem.tables)._asdict()
+        if isinstance(layout.study.tables, Program):
+            rule = recursion_choices(layout.study.tables)
+        else:
+            tables = pack_tables(problem.tables)._asdict()
+            arrays += [_data(f"tables_{name}", table) for name, table in tables.items()]
+            rule = {"logp": _choice_logp, "dist": _choice_dist, "signature": CHOICE_SIGNATURE}
         pm.CustomDist(
             "choice",
             theta,
             *arrays,
-            *(_data(f"tables_{name}", table) for name, table in tables.items()),
-            logp=_choice_logp,
-            dist=_choice_dist,
-            signature=CHOICE_SIGNATURE,
+            **rule,
             dtype="int64",
             observed=pm_model["trials_choice"],
             dims="trial",
@@ -159,8 +164,10 @@ def trial_data(problem: Problem | SessionProblem) -> dict[str, npt.NDArray[Any]]
     """Values of the data variables ``trials_*`` and ``lanes_*`` of a `pymc_model`, for `pymc.set_data`.
 
     They are the same trials twice: in order, for draws, and side by side, for the likelihood. (What nutpie compiled
-    takes only the latter: those named in its ``shared_var_keys``.)
+    takes only the latter: those named in its ``shared_var_keys``.) Those of a `Recursion` are there once, in order.
     """
+    if isinstance(problem.tables, Program):
+        return {f"trials_{name}": each for name, each in problem.trials._asdict().items()}
     # PyMC turns signed integers of new data into another type, but not unsigned ones.
     trials = problem.trials._replace(kind=problem.trials.kind.view(np.uint8))
     groups = {"trials": trials, "lanes": side_by_side(problem.trials)}

@@ -41,7 +41,7 @@ VERSION = int(fingerprint(Path(__file__).resolve())[:8], 16)
 
 
 class ArraysOp(Op):
-    """An Op without parameters: `function`, compiled, turns arrays into arrays of the types `outputs`."""
+    """An Op: `function`, compiled, turns arrays into arrays of the types `outputs`."""
 
     __props__ = ()
 
@@ -62,7 +62,7 @@ class ArraysOp(Op):
         return super().__call__(*inputs, **options)
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
-        found = _compiled(type(self))(*(np.require(value, requirements="C") for value in inputs))
+        found = _compiled(self)(*(np.require(value, requirements="C") for value in inputs))
         found = found if len(output_storage) > 1 else (found,)
         for storage, value in zip(output_storage, found, strict=True):
             storage[0] = value
@@ -73,8 +73,8 @@ class ArraysOp(Op):
 
 
 @cache
-def _compiled(op_type: type[ArraysOp]) -> Callable[..., Any]:
-    return numba.njit(op_type().function())
+def _compiled(op: ArraysOp) -> Callable[..., Any]:
+    return numba.njit(op.function())
 
 
 @register_funcify_default_op_cache_key(ArraysOp)
@@ -82,7 +82,8 @@ def _funcify(op: ArraysOp, node: Apply | None = None, **_: Any) -> tuple[Callabl
     return numba_njit(op.function()), VERSION
 
 
-def _disconnected(inputs: Sequence[Variable]) -> list[Variable]:
+def disconnected(inputs: Sequence[Variable]) -> list[Variable]:
+    """What gradients of data are."""
     return [DisconnectedType()() for _ in inputs]
 
 
@@ -112,9 +113,9 @@ class SubjectLogLik(ArraysOp):
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
         value_bar, gradient_bar = cotangents
         if isinstance(gradient_bar.type, DisconnectedType):
-            return [value_bar[:, None] * outputs[1], *_disconnected(inputs[1:])]
+            return [value_bar[:, None] * outputs[1], *disconnected(inputs[1:])]
         refused = grad_not_implemented(self, 0, inputs[0], "second derivatives of the likelihood in a graph")
-        return [refused, *_disconnected(inputs[1:])]
+        return [refused, *disconnected(inputs[1:])]
 
 
 class ChoiceProbability(ArraysOp):
@@ -166,7 +167,7 @@ class InformedMap(ArraysOp):
         zeros = (pt.zeros_like(inputs[0]), pt.zeros_like(inputs[0][:, 0]))
         known = [not isinstance(bar.type, DisconnectedType) for bar in cotangents]
         bars = [bar if k else zero for bar, k, zero in zip(cotangents, known, zeros, strict=True)]
-        return [*InformedPullback()(*inputs, *bars), *_disconnected(inputs[3:])]
+        return [*InformedPullback()(*inputs, *bars), *disconnected(inputs[3:])]
 
 
 class InformedPullback(ArraysOp):
@@ -213,7 +214,7 @@ class PopulationMean(ArraysOp):
         return mean
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
-        return [PopulationMeanPullback()(cotangents[0], *inputs[1:]), *_disconnected(inputs[1:])]
+        return [PopulationMeanPullback()(cotangents[0], *inputs[1:]), *disconnected(inputs[1:])]
 
 
 class PopulationMeanPullback(ArraysOp):
@@ -284,7 +285,7 @@ class LogMarginal(ArraysOp):
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
         bar: Any = cotangents[0][0]
-        return [bar * outputs[1], *_disconnected(inputs[1:])]
+        return [bar * outputs[1], *disconnected(inputs[1:])]
 
 
 LOGP_IN_C = types.int64(types.uint64, FLOATS, FLOATS, FLOATS, types.voidptr)

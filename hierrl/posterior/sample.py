@@ -72,7 +72,8 @@ def fit_posterior(
         ``{"alpha": {"Intercept": {"low": 0.1, "high": 0.7}}}``. If not given, the empirical prior of the same formula
         is made from the same data, and the fit's settings say so (``prior_given`` is False).
     start : DataTree, optional
-        A point fit of the same subjects: where to look for each of them. `fit_convex` is run if not given.
+        A point fit of the same subjects: where to look for each of them. if not given, `fit_convex`
+        is run (`fit_mle` for a `Recursion`).
     formula : str or mapping of str to str, optional
         Population means by covariates, ``{"alpha": "1 + age_group"}``; that of `prior` if not given. A covariate that
         varies by session (``"1 + drug"``) gives each subject a slope of its own.

@@ -10,9 +10,10 @@ import xarray as xr
 
 from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
 from hierrl.formulas.design import typical_size
-from hierrl.kernels.trials import reward_scale_of, signal_range
-from hierrl.models.channels import OUTCOME_SIGNALS, Weight
+from hierrl.kernels.trials import reward_range, reward_scale_of, signal_range
+from hierrl.models.channels import FROM_REWARD, OUTCOME_SIGNALS, Weight
 from hierrl.models.model import Model, Parameter
+from hierrl.models.recursion import Recursion
 from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
 
 
@@ -44,6 +45,8 @@ class Scales:
 
 
 RATE = Scales(0.0, 1.5, 1.0, np.log(1.0))
+EXPONENT = Scales(np.log(0.6), 0.6, 0.5, np.log(0.4))
+NOISE = Scales(np.log(0.5), 1.0, 0.7, np.log(0.7))
 LAPSE = Scales(-3.0, 1.0, 1.0, np.log(1.0))
 WEIGHT = Scales(np.log(3.0), 1.5, 1.0, np.log(0.7))
 FACTOR = Scales(0.0, 1.0, 1.0, np.log(0.5))
@@ -52,6 +55,8 @@ SIGNED_WEIGHT = Scales(0.0, 2.5, 1.5, np.log(1.0))
 BIAS = Scales(0.0, 1.0, 1.0, np.log(0.7))
 START = Scales(0.5, 0.5, 0.25, np.log(0.25))  # of a signal between 0 and 1
 
+
+BY_KIND = {"rate": RATE, "exponent": EXPONENT, "noise": NOISE, "lapse": LAPSE, "bias": BIAS}
 
 SLOPES_DIFFER = 0.5
 """Spread of slopes within subjects, as a share of the scale of their mean: most subjects change alike."""
@@ -73,13 +78,16 @@ def weak_prior(
     signed weight         N(0, 2.5)          N(0, 1.5)  N(log 1, 0.7)    of choices, of columns
     ... of an outcome     N(0, 5)            N(0, 2.5)  N(log 2, 0.7)    twice that
     bias                  N(0, 1)            N(0, 1)    N(log 0.7, 0.7)  odds between arms up to 7
+    exponent (log)        N(log 0.6, 0.6)    N(0, 0.5)  N(log 0.4, 0.7)  95 % between 0.19 and 1.9
+    noise (log)           N(log 0.5, 1)      N(0, 0.7)  N(log 0.7, 0.7)  95 % between 0.07 and 3.5
     lapse (logit)         N(-3, 1)           N(0, 1)    N(log 1, 0.7)    95 % between 0.7 % and 26 %
     start                 N(1/2, 1/2)        N(0, 1/4)  N(log 1/4, 0.7)  for a signal in [0, 1]
     ====================  =================  =========  ===============  ==============================
 
     A slope's scale holds for a group contrast, and for one standard deviation of a numeric covariate. A
     covariate that varies by session gives each subject a slope of its own, with mean N(0, as above) and
-    log sigma N(log half of that scale, 0.7). Weights of regressors, and of channels that remember a column of
+    log sigma N(log half of that scale, 0.7). Parameters of a `Recursion` get the numbers of their kind, start values in
+    the range of the scaled rewards or their bounds. Weights of regressors, and of channels that remember a column of
     the user's, are per unit of the column; their numbers follow its size.
 
     Parameters
@@ -165,10 +173,12 @@ def _terms(
 
 def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_scale: float) -> Scales:
     """The weak prior of one parameter, for the scaled signal."""
+    if isinstance(model, Recursion):
+        return _of_kind(parameter, data, reward_scale if model.scale else 1.0)
     if parameter.kind == "start":
         return _start(parameter, model, data, reward_scale)
     if parameter.kind != "weight":
-        return {"rate": RATE, "lapse": LAPSE, "bias": BIAS}[parameter.kind]
+        return BY_KIND[parameter.kind]
     first = [c for c in model.channels if Weight.parse(c.weight).names[0] == parameter.name]
     if parameter.link == "log":
         if not first:
@@ -182,9 +192,21 @@ def scales_of(parameter: Parameter, model: Model, data: xr.Dataset, *, reward_sc
     return SIGNED_WEIGHT.times(1 / _signal_size(column, data))
 
 
+def _of_kind(parameter: Parameter, data: xr.Dataset, reward_scale: float) -> Scales:
+    """The weak prior of a recursion's parameter: what it does is known to its author alone, so its kind decides."""
+    if parameter.kind == "start":
+        low, high = parameter.lower, parameter.upper
+        low, high = reward_range(data, reward_scale) if low is None or high is None else (low, high)
+        return _in_range(low, high)
+    if parameter.kind == "weight":
+        signed = SIGNED_OUTCOME_WEIGHT if parameter.unit != 0 else SIGNED_WEIGHT
+        return WEIGHT if parameter.link == "log" else signed
+    return BY_KIND[parameter.kind]
+
+
 def _signal_size(signal: str, data: xr.Dataset) -> float:
     """Largest absolute value of a user's column; 1 for choices, and for outcomes, which are scaled."""
-    if signal == "choice" or signal in OUTCOME_SIGNALS:
+    if signal == "choice" or signal in (*OUTCOME_SIGNALS, *FROM_REWARD):
         return 1.0
     values = np.abs(np.asarray(data[signal].values, dtype=np.float64))
     largest = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
@@ -195,8 +217,12 @@ def _start(parameter: Parameter, model: Model, data: xr.Dataset, reward_scale: f
     """Around the middle of the smallest and largest signal (or of the user's bounds)."""
     low, high = parameter.lower, parameter.upper
     if low is None or high is None:
-        uses = [c for c, channel in enumerate(model.channels) if channel.start == parameter.name]
+        uses = model.starts_of(parameter.name)
         ranges = [signal_range(model, data, c, reward_scale=reward_scale) for c in uses]
         low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    return _in_range(low, high)
+
+
+def _in_range(low: float, high: float) -> Scales:
     in_units = START.times(high - low)
     return Scales(low + in_units.loc, in_units.scale, in_units.slope, in_units.log_sigma)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hierrl.simulate.description import check_numbers, check_payoffs
 from hierrl.simulate.recorded import Recorded
 from hierrl.simulate.schedule import FloatArray, Schedule, frame_of
 
@@ -30,12 +31,18 @@ class Bandit:
         Sessions of each subject; each begins with the arms as they are given here.
     amounts : (float, float)
         What is paid on a loss and on a win, with `odds`.
+    loss_odds : sequence of float in [0, 1], (m,), optional
+        Chance of each arm to take `loss` too, whether or not it pays: gain and loss are separate, and both are told.
+    loss : float
+        What is taken then, not above 0.
     sd : float
         Noise of payoffs, with `means`.
+    step : float, optional
+        Payoffs around means are rounded to multiples of it: points, cents.
     limits : (float, float), optional
         Means (or odds) that drift are reflected here, and payoffs drawn around means are cut here.
     drift : float
-        Standard deviation of the change of each arm's mean (or odds) from trial to trial.
+        Standard deviation of the change of each arm's mean (or odds, also those of a loss) from trial to trial.
     reverse_every : int, optional
         The arms reverse after every so many trials of a session.
     reverse_chance : float
@@ -45,10 +52,14 @@ class Bandit:
     shuffle : bool
         A reversal deals the places of the arms at random, perhaps as they were; otherwise each arm takes the
         place of the next one (two arms: they swap).
-    shown : int, optional
-        So many arms, at random, are available on each trial; all if not given.
+    shown : int, or sequence of sequences of arms, optional
+        So many arms, at random, are available on each trial; or one of these sets, each once in every block of as many
+        trials as there are sets, in random order (probabilistic selection: ``(("A", "B"), ("C", "D"), ("E", "F"))``).
+        All if not given.
     forgone : bool
         What the arms not chosen would have paid is shown too.
+    shared : bool
+        All subjects get the same payoffs, reversals and arms shown, drawn once.
     missed : float
         Share of trials without a choice, at random.
     arms : sequence of str or int, optional
@@ -73,25 +84,31 @@ class Bandit:
     n_trials: int | range | Sequence[int] = 200
     n_sessions: int = 1
     amounts: tuple[float, float] = (0.0, 1.0)
+    loss_odds: Sequence[float] | None = None
+    loss: float = -1.0
     sd: float = 1.0
+    step: float | None = None
     limits: tuple[float, float] | None = None
     drift: float = 0.0
     reverse_every: int | None = None
     reverse_chance: float = 0.0
     reverse_after: int | None = None
     shuffle: bool = False
-    shown: int | None = None
+    shown: int | Sequence[Sequence[Any]] | None = None
     forgone: bool = False
+    shared: bool = False
     missed: float = 0.0
     arms: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("odds", "means", "amounts", "limits", "arms", "n_trials"):
+        for name in ("odds", "means", "amounts", "loss_odds", "limits", "arms", "n_trials"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, int | np.integer | range):
                 object.__setattr__(self, name, tuple(np.asarray(value).tolist()))
-        self._check_payoffs()
-        self._check_numbers()
+        if self.shown is not None and not isinstance(self.shown, int | np.integer | float):
+            object.__setattr__(self, "shown", tuple(tuple(one) for one in self.shown))
+        check_payoffs(self)
+        check_numbers(self)
 
     @classmethod
     def zhu_2arm(cls, n_trials: int = 200) -> Bandit:
@@ -118,20 +135,25 @@ class Bandit:
         """(m,) odds or means at the start of a session."""
         return np.array(self.odds if self.means is None else self.means, dtype=np.float64)
 
+    @property
+    def labels(self) -> list[Any]:
+        """Of the arms."""
+        return list(self.arms or range(self.base.size))
+
     def schedule(self, n_subjects: int, rng: np.random.Generator) -> Schedule:
         """Draw payoffs, missed trials and arms shown for so many subjects."""
-        m = self.base.size
-        frame = frame_of(self._lengths(n_subjects, rng), list(self.arms or range(m)))
+        if self.shared:
+            return self._for_all(n_subjects, rng)
+        frame = frame_of(self._lengths(n_subjects, rng), self.labels)
         n = frame.sizes["trial"]
         starts = frame["trial_number"].values == 1
         order, reversal = self._order(starts, rng)
-        expected = np.take_along_axis(self._drifted(starts, rng), order, axis=1)
+        expected = np.take_along_axis(self._drifted(self.base, starts, rng), order, axis=1)
         if self.shown is not None:
-            rank = rng.random((n, m)).argsort(axis=1).argsort(axis=1)
-            frame["available"] = (("trial", "arm"), rank < self.shown)
+            frame["available"] = (("trial", "arm"), self._available(starts, rng))
         if self.reverse_every is not None or self.reverse_chance > 0:
             frame["reversal"] = ("trial", reversal, {"level": "trial"})
-        return Schedule(
+        schedule = Schedule(
             frame=frame,
             reward=self._payoffs(expected, rng),
             missed=rng.random(n) < self.missed,
@@ -140,6 +162,58 @@ class Bandit:
             turn=self._turns(n, rng),
             streak=self.reverse_after or 0,
         )
+        return schedule if self.loss_odds is None else self._with_losses(schedule, starts, order, rng)
+
+    def _for_all(self, n_subjects: int, rng: np.random.Generator) -> Schedule:
+        """One schedule, and who misses a trial on it drawn for each subject."""
+        length = self.n_trials[0] if isinstance(self.n_trials, tuple) else self.n_trials
+        one = replace(self, shared=False, n_trials=length).schedule(1, rng)
+        frame = frame_of(np.tile(self._lengths_in(one), (n_subjects, 1)), self.labels)
+        frame = frame.assign(
+            {
+                name: (var.dims, _repeated(var.values, n_subjects), var.attrs)
+                for name, var in one.frame.items()
+            }
+        )
+        names = ("reward", "gain", "loss", "expected", "turn")
+        arrays = {
+            name: _repeated(getattr(one, name), n_subjects)
+            for name in names
+            if getattr(one, name) is not None
+        }
+        return replace(one, frame=frame, missed=rng.random(frame.sizes["trial"]) < self.missed, **arrays)
+
+    @staticmethod
+    def _lengths_in(one: Schedule) -> npt.NDArray[np.int64]:
+        return np.bincount(one.frame["trial_session"].values)[1:].astype(np.int64)
+
+    def _with_losses(
+        self, schedule: Schedule, starts: npt.NDArray[np.bool_], order: Any, rng: np.random.Generator
+    ) -> Schedule:
+        """Losses with odds of their own, which change places with the rest."""
+        assert schedule.expected is not None
+        odds = np.take_along_axis(
+            self._drifted(np.array(self.loss_odds, dtype=float), starts, rng), order, axis=1
+        )
+        loss = np.where(rng.random(odds.shape) < odds, self.loss, 0.0)
+        gain, expected = schedule.reward, schedule.expected + self.loss * odds
+        return replace(schedule, reward=gain + loss, gain=gain, loss=loss, expected=expected)
+
+    def _available(self, starts: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+        """(n, m) arms shown."""
+        n, m = starts.size, self.base.size
+        if isinstance(self.shown, int | np.integer):
+            rank = rng.random((n, m)).argsort(axis=1).argsort(axis=1)
+            return rank < self.shown
+        assert self.shown is not None
+        sets = np.array([[label in one for label in self.labels] for one in self.shown])
+        row = np.arange(n)
+        position = row - np.maximum.accumulate(np.where(starts, row, 0))
+        block = np.cumsum(position % len(sets) == 0)
+        dealt = np.lexsort((rng.random(n), block))  # rows of a block in random order
+        turn = np.empty(n, dtype=np.int64)
+        turn[dealt] = position % len(sets)
+        return sets[turn]
 
     def _lengths(self, n_subjects: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         shape = (n_subjects, self.n_sessions)
@@ -166,17 +240,19 @@ class Bandit:
         changed = np.append(False, (order[1:] != order[:-1]).any(axis=1)) & ~starts
         return order, changed
 
-    def _drifted(self, starts: npt.NDArray[np.bool_], rng: np.random.Generator) -> FloatArray:
+    def _drifted(
+        self, base: FloatArray, starts: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> FloatArray:
         """(n, m) odds or means on each trial, before reversals: a random walk between reflecting limits."""
-        shape = (starts.size, self.base.size)
+        shape = (starts.size, base.size)
         if self.drift == 0:
-            return np.broadcast_to(self.base, shape)
+            return np.broadcast_to(base, shape)
         walk = np.cumsum(rng.normal(0.0, self.drift, shape), axis=0)
         walk -= walk[np.maximum.accumulate(np.where(starts, np.arange(starts.size), 0))]
         low, high = self.limits or ((0.0, 1.0) if self.means is None else (-np.inf, np.inf))
         if np.isinf(low):
-            return self.base + walk
-        folded = (self.base + walk - low) % (2 * (high - low))
+            return base + walk
+        folded = (base + walk - low) % (2 * (high - low))
         return low + np.minimum(folded, 2 * (high - low) - folded)
 
     def _payoffs(self, expected: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -184,7 +260,8 @@ class Bandit:
             lose, win = self.amounts
             return np.where(rng.random(expected.shape) < expected, win, lose)
         low, high = self.limits or (-np.inf, np.inf)
-        return np.clip(rng.normal(expected, self.sd), low, high)
+        paid = np.clip(rng.normal(expected, self.sd), low, high)
+        return paid if self.step is None else np.round(paid / self.step) * self.step
 
     def _mean_payoff(self, expected: FloatArray) -> FloatArray:
         lose, win = self.amounts
@@ -198,36 +275,7 @@ class Bandit:
             return rng.permuted(np.tile(np.arange(m), (n, 1)), axis=1)
         return np.tile((np.arange(m) + 1) % m, (n, 1))
 
-    def _check_payoffs(self) -> None:
-        if (self.odds is None) == (self.means is None):
-            raise ValueError(f"Give either odds or means; found odds={self.odds}, means={self.means}.")
-        name, base = ("odds", self.odds) if self.means is None else ("means", self.means)
-        if self.base.ndim != 1 or self.base.size < 2 or not np.isfinite(self.base).all():
-            raise ValueError(f"{name} must be two or more numbers, one for each arm; found {base}.")
-        low, high = self.limits or ((0.0, 1.0) if name == "odds" else (-np.inf, np.inf))
-        if not low < high or (self.base < low).any() or (self.base > high).any():
-            raise ValueError(f"{name} must lie within [{low:g}, {high:g}]; found {base}.")
-        if name == "odds" and not 0 <= low < high <= 1:
-            raise ValueError(f"The limits of odds must lie within [0, 1]; found {self.limits}.")
-        if self.arms is not None and len(set(self.arms)) != self.base.size:
-            raise ValueError(f"{name} has {self.base.size} arms; arms={self.arms} must name each once.")
 
-    def _check_numbers(self) -> None:
-        lengths = [self.n_trials] if isinstance(self.n_trials, int | np.integer) else list(self.n_trials)
-        m, size = self.base.size, {"n_sessions": self.n_sessions}
-        size |= {name: getattr(self, name) for name in ("reverse_every", "reverse_after")}
-        size |= {f"n_trials={self.n_trials}": min(lengths, default=0), "shown": self.shown}
-        for name, number in size.items():
-            if number is not None and not (isinstance(number, int | np.integer) and number >= 1):
-                raise ValueError(f"{name} must be a whole number of at least 1; found {number}.")
-        for name in ("missed", "reverse_chance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie within [0, 1); found {getattr(self, name)}.")
-        if self.shown is not None and not 2 <= self.shown <= m:
-            raise ValueError(f"shown must lie within 2..{m}, the number of arms; found {self.shown}.")
-        if self.drift < 0 or self.sd < 0:
-            raise ValueError(f"drift and sd must not be negative; found {self.drift} and {self.sd}.")
-        if (self.reverse_every is not None) + (self.reverse_chance > 0) + (
-            self.reverse_after is not None
-        ) > 1:
-            raise ValueError("Give one of reverse_every, reverse_chance and reverse_after only.")
+def _repeated(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """Rows of one subject for n of them."""
+    return np.tile(values, (n, *[1] * (values.ndim - 1)))

@@ -12,9 +12,7 @@ import xarray as xr
 
 from hierrl.models.model import Model
 from hierrl.prior import Prior
-from hierrl.simulate.bandit import Bandit
-from hierrl.simulate.recorded import Recorded
-from hierrl.simulate.run import simulate, truth_of
+from hierrl.simulate.run import Task, simulate, truth_of
 
 MADE = ("choice", "reward", "best_arm")
 """What a simulated study has of its own."""
@@ -22,7 +20,7 @@ MADE = ("choice", "reward", "best_arm")
 
 def prior_predictive(
     model: Model,
-    task: Bandit | Recorded,
+    task: Task,
     prior: Prior,
     *,
     n_subjects: int | None = None,
@@ -41,7 +39,7 @@ def prior_predictive(
     Parameters
     ----------
     model : Model
-    task : Bandit or Recorded
+    task : Bandit, Decks or Recorded
         What is played: a description, or the schedule of recorded behaviour (``Bandit.recorded(data)``).
     prior : Prior
         From `weak_prior` or `empirical_prior`, changed at will.

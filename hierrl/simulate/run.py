@@ -11,14 +11,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hierrl.models.channels import FROM_REWARD, OUTCOMES
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
+from hierrl.simulate.decks import Decks
 from hierrl.simulate.prior import subjects_of
 from hierrl.simulate.recorded import Recorded
 from hierrl.simulate.schedule import Schedule
-from hierrl.simulate.stage import attributes_of, behaviour_of, play_schedule
+from hierrl.simulate.stage import attributes_of, behaviour_of, largest_payoff, play_schedule
+
+Task = Bandit | Decks | Recorded
 
 TRUE = "true_"
 """What the names of true parameters begin with in simulated behaviour."""
@@ -26,23 +31,25 @@ TRUE = "true_"
 
 def simulate(
     model: Model,
-    task: Bandit | Recorded,
+    task: Task,
     parameters: Values | Prior,
     *,
     n_subjects: int | None = None,
     covariates: Mapping[str, Any] | pd.DataFrame | None = None,
+    reward_scale: float | None = None,
     random_seed: int | np.random.Generator | None = None,
 ) -> xr.Dataset:
     r"""Behaviour of subjects who choose as a model says.
 
     On each trial arm i is chosen with the probability that `Model` defines, the task pays, and the channels
-    learn: the same rules that `fit_*` score choices with, run forward.
+    learn: the same rules that `fit_*` score choices with, run forward. A `Recursion` divides rewards by the largest
+    absolute payoff of the task (by that of its data, if parameters come from a prior).
 
     Parameters
     ----------
     model : Model
         From `hr.model` or `hr.Model`.
-    task : Bandit or Recorded
+    task : Bandit, Decks or Recorded
         A description, or the schedule of recorded behaviour (``Bandit.recorded(data)``).
     parameters : mapping, Dataset or Prior
         Name -> number, array (S,), or, if the parameter is per arm, (m,) or (S, m); in raw reward units, as
@@ -53,6 +60,10 @@ def simulate(
         S, where neither the task nor the parameters say it.
     covariates : mapping or DataFrame, optional
         Name -> S values; stored with dim ``subject``.
+    reward_scale : float, optional
+        What outcomes are divided by in models that aren't linear in them (utilities, Pearce-Hall): the largest
+        absolute outcome that the task offers, or that of the prior, if not given. It is kept in
+        ``attrs["reward_scale"]``, so that fits use the same; other models don't need it.
     random_seed : int or Generator, optional
         The same seed gives the same behaviour.
 
@@ -78,9 +89,10 @@ def simulate(
     >>> data["true_alpha"].values.tolist(), data["choice"].shape
     ([0.1, 0.6], (200,))
     """
-    if not isinstance(task, Bandit | Recorded):
+    if not isinstance(task, Task):
         raise TypeError(
-            f"The task must be hr.Bandit(...) or hr.Bandit.recorded(data); found {type(task).__name__}."
+            "The task must be hr.Bandit(...), hr.Decks(...) or hr.Bandit.recorded(data); "
+            f"found {type(task).__name__}."
         )
     rng = np.random.default_rng(random_seed)
     prior = parameters if isinstance(parameters, Prior) else None
@@ -99,16 +111,17 @@ def simulate(
     else:
         drawn = subjects_of(model, prior, frame, rng)
         theta, played = drawn.theta, drawn.played
-    data = behaviour_of(
-        model, schedule, *play_schedule(model, schedule, played, rng.random(frame.sizes["trial"]))
-    )
+    scale = 1.0 if model.is_linear else _reward_scale(schedule, reward_scale, prior)
+    uniform = rng.random(frame.sizes["trial"])
+    data = behaviour_of(model, schedule, *play_schedule(model, schedule, played, uniform, reward_scale=scale))
     truth = {f"{TRUE}{label}": theta[:, k] for k, label in enumerate(model.labels(arms))}
     truth |= {f"{TRUE}{label}": values for label, values in (drawn.slopes if drawn else {}).items()}
     population = {"population": drawn.record} if drawn else {}
     seed = int(random_seed) if isinstance(random_seed, int | np.integer) else None
     record = {"model": json.loads(model.to_json()), "task": repr(task), "random_seed": seed, **population}
     data = data.assign({name: ("subject", values, {"level": "subject"}) for name, values in truth.items()})
-    return data.assign_attrs(attributes_of(data), simulation=json.dumps(record))
+    kept = {} if model.is_linear else {"reward_scale": scale}
+    return data.assign_attrs(attributes_of(data), simulation=json.dumps(record), **kept)
 
 
 def truth_of(data: xr.Dataset, model: Model | None = None) -> xr.Dataset:
@@ -157,6 +170,15 @@ def truth_of(data: xr.Dataset, model: Model | None = None) -> xr.Dataset:
     return xr.Dataset({name: values.transpose("subject", ...).drop_attrs() for name, values in truth.items()})
 
 
+def _reward_scale(schedule: Schedule, asked: float | None, prior: Prior | None) -> float:
+    """What outcomes are divided by."""
+    if asked is None:
+        return largest_payoff(schedule) if prior is None else prior.reward_scale
+    if not (asked > 0 and np.isfinite(asked)):
+        raise ValueError(f"reward_scale must be a number above 0; found {asked}.")
+    return float(asked)
+
+
 def _one_draw(parameters: Values) -> Values:
     if not isinstance(parameters, xr.Dataset):
         return parameters
@@ -174,7 +196,7 @@ def _one_draw(parameters: Values) -> Values:
 
 def _n_subjects(
     model: Model,
-    task: Bandit | Recorded,
+    task: Task,
     parameters: Values,
     asked: int | None,
     covariates: Mapping[str, Any],
@@ -204,7 +226,7 @@ def _length(model: Model, name: str, value: Any) -> int:
     return len(value) if by_subject else 1
 
 
-def _with_labels(frame: xr.Dataset, task: Bandit | Recorded, parameters: Values) -> xr.Dataset:
+def _with_labels(frame: xr.Dataset, task: Task, parameters: Values) -> xr.Dataset:
     """Subjects and arms as the parameters call them, where these have labels and the task has none."""
     if isinstance(task, Recorded):
         return frame
@@ -226,13 +248,16 @@ def _with_covariates(frame: xr.Dataset, covariates: Mapping[str, Any]) -> xr.Dat
 
 
 def _check_columns(model: Model, schedule: Schedule) -> None:
-    own = {"reward", "gain", "loss", "choice", "forgone"}
+    own = {*OUTCOMES, *FROM_REWARD, "choice"}
     signals = {channel.signal for channel in model.channels}
     wanted = (
         (signals - own)
         | {r.column for r in model.regressors}
         | {c.context for c in model.channels if c.context}
     )
+    if isinstance(model, Recursion):
+        read = {name for name, _ in model.columns} | ({model.context} if model.context else set())
+        signals, wanted = signals | read, wanted | (read - own)
     absent = sorted(name for name in wanted if name not in schedule.frame)
     if absent:
         raise ValueError(

@@ -35,6 +35,8 @@ class Schedule:
     """(n, m): mean payoff of each place, where it is known."""
     turn: IntArray | None = None
     """(n, m): when arms change places after the trial, arm i takes the place of arm ``turn[i]``."""
+    by_card: bool = False
+    """Places are decks: row k of a session holds the (k + 1)th card of each, whenever it is drawn."""
     streak: int = 0
     """Arms change places after so many best choices in a row; 0 = never."""
 
