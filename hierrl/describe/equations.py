@@ -63,8 +63,8 @@ def model_sentences(model: Model) -> Iterator[str]:
 def _of_recursion(model: Recursion) -> str:
     states = ", ".join(model.starts)
     return (
-        f"Choices were described by {model.name}, a model written as what one subject does on one trial, with the states "
-        f"{states}; its equations stand in the code that defines it."
+        f"Choices were described by {model.name}, a model written as what one subject does on one trial, with the "
+        f"states {states}; its equations stand in the code that defines it."
     )
 
 
@@ -113,11 +113,11 @@ def channel_sentence(channel: Channel, value: str) -> str:
 def _learning(channel: Channel, value: str) -> str:
     first, second = (_rate(rate) for rate in channel.rates)
     who = "the arms not chosen" if channel.signal == "forgone" else "the chosen arm"
-    if channel.signal == "choice" and channel.unchosen == "decay" and first == "1":
+    if channel.signal == "choice" and channel.unchosen == "decay" and first == "1" and channel.decay is None:
         return f"{value} remembers the last choice only: after a choice it becomes u"
     if channel.learner != "delta":
         equations = rules(channel)[0].replace("Q", value)
-        return f"{value} follows the rule {LEARNERS[channel.learner].title} ({equations})"
+        return f"{value} follows the rule called {LEARNERS[channel.learner].title} ({equations})"
     if channel.update == "accumulate":
         return f"after a choice the value of {who} changes to (1 − {first}) {value} + u"
     rule = f"after a choice the value of {who} changes to {value} + {first} (u − {value})"
