@@ -1,4 +1,4 @@
-"""Run the examples and keep what they print and draw for docs/examples.md: ``python docs/make_gallery.py [name ...]``."""
+"""Run the examples; keep what they print and draw for docs/examples.md: ``python docs/make_gallery.py [name ...]``."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Write the table of other packages' models into docs/coming_from.md: ``python docs/make_tables.py``; a test compares."""
+"""Write the table of other packages' models into docs/coming_from.md: ``python docs/make_tables.py``."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def from_hbayesdm(
     ----------
     table : DataFrame or path
         Columns ``subjID`` and ``choice`` (from 1), and what was paid: ``outcome`` (bandit2arm, prl), or ``gain`` and
-        ``loss`` (bandit4arm, banditNarm, igt; losses of either sign). A column ``block`` (prl_..._multipleB) is the
+        ``loss`` (bandit4arm, banditNarm, igt; losses of either sign). A column ``block`` (``prl_rp_multipleB``) is the
         session. In the probabilistic selection task (pst), ``type`` holds the two stimuli shown as digits (``12``), or
         ``option1`` and ``option2`` name them; ``choice`` is 1 for the first and 0 for the second.
     covariates
