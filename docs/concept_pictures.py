@@ -104,20 +104,14 @@ def certificate() -> Figure:
         ax.axhline(0, color=GREY, lw=0.8)
         for name, (theta, colour) in cases.items():
             price, value = _price(problem, data, theta)
-            slack = WEIGHT * max(0.0, price.max()) - price[
-                np.argmin(np.abs(GRID - _rate(problem, theta)))
-            ] * _weight(problem, theta)
-            ax.plot(
-                GRID,
-                price,
-                color=colour,
-                label=f"{name}: loglik {value:.1f}, bound {min(value + slack, 0.0):.1f}",
-            )
+            own = price[np.argmin(np.abs(GRID - _rate(problem, theta)))]
+            bound = value + WEIGHT * max(0.0, price.max()) - _weight(problem, theta) * own
+            ax.plot(GRID, price, color=colour, label=_label(name, value, min(bound, 0.0)))
         ax.axvline(alpha, color=PALE, zorder=0)
         ax.annotate("the fit's rate", (alpha, 0), xytext=(6, 8), textcoords="offset points", color=INK)
         ax.set_xlabel("rate")
         ax.set_ylabel("price (nats per unit of weight)")
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         dress(ax)
     return figure
 
@@ -167,6 +161,10 @@ def _price(problem, data: xr.Dataset, theta: Floats) -> tuple[Floats, float]:
     paths = (hr.latents(fit, parameters={"alpha": [a], "beta": [1.0]})["value"].values for a in GRID)
     loglik = np.log(p[np.arange(len(p)), np.maximum(data["choice"].values, 0)])[scored].sum()
     return np.array([(residual * path).sum() for path in paths]), float(loglik)
+
+
+def _label(name: str, value: float, bound: float) -> str:
+    return f"{name}: loglik {value:.1f}, bound {bound:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _rate(problem, theta: Floats) -> float:
