@@ -1,7 +1,7 @@
 """The table of models that `test_conformance` and `test_conformance_fits` go through: a row is a model and a task.
 
-A model of the catalogue is there by itself, on reversals if it is not given another task; composed models, and the model
-of one's own of the documentation, have rows like any other. `by_hand` is what they are compared with.
+A model of the catalogue is there by itself, on reversals if it is not given another task; composed models, and the
+model of one's own of the documentation, have rows like any other. `by_hand` is what they are compared with.
 """
 
 from __future__ import annotations
