@@ -65,13 +65,13 @@ LEARNERS = {
             Role(
                 "sd_start",
                 "noise",
-                "standard deviation of the first expectation, in those of a reward",
+                "standard deviation of the first expectation",
                 "sd_start",
             ),
             Role(
                 "sd_drift",
                 "noise",
-                "standard deviation of the drift from trial to trial, likewise",
+                "standard deviation of the drift from trial to trial",
                 "sd_drift",
             ),
         ),
