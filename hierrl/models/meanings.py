@@ -77,7 +77,7 @@ def unit_of(model: Model, parameter: Parameter) -> str:
     return "1 / utility of the largest reward" if bends else ""
 
 
-def _phrases(model: Model) -> Iterable[tuple[str, str]]:
+def _phrases(model: Model) -> Iterable[tuple[object, str]]:
     """(parameter, what it does there) for every place that a name can have."""
     for term in terms(model):
         yield from _of_shape(term)
@@ -88,7 +88,7 @@ def _phrases(model: Model) -> Iterable[tuple[str, str]]:
     yield "lapse", "share of choices made at random"
 
 
-def _of_shape(term: Term) -> Iterable[tuple[str | float | None, str]]:
+def _of_shape(term: Term) -> Iterable[tuple[object, str]]:
     channel = term.channel
     if channel.learner != "delta":
         yield from ((channel.role(role), role.meaning) for role in channel.learner_roles)
