@@ -117,7 +117,9 @@ def index() -> str:
 
 def _equations(name: str) -> str:
     model = hr.model(name)
-    told = [(r"[\dots]" if symbol == "[...]" else symbol, meaning) for symbol, meaning in legend(model, LATEX)]
+    told = [
+        (r"[\dots]" if symbol == "[...]" else symbol, meaning) for symbol, meaning in legend(model, LATEX)
+    ]
     where = "; ".join(f"${symbol}$: {meaning}" for symbol, meaning in told)
     return f"$$\n{model.latex}\n$$\n\n{where}."
 
@@ -140,11 +142,13 @@ def _abilities(name: str) -> str:
         lines.append("`fit_convex` gives the bound, `fit_mle(certify=1e-3)` the proof.")
         signs = model.supports.sign_cases
         if signs:
-            lines.append(f"That makes up to {2**signs} convex problems for each subject, one for each case of signs.")
+            lines.append(
+                f"That makes up to {2**signs} convex problems for each subject, one for each case of signs."
+            )
     else:
         lines.append("`fit_convex` estimates the parameters all the same; `certify=` is refused.")
     reason = uncontained(prepare(model, _any_data()))
-    falling = "[Falling kernels](../certificate.md) (`relaxation=\"monotone\"`)"
+    falling = '[Falling kernels](../certificate.md) (`relaxation="monotone"`)'
     lines.append(f"{falling} contain the model too." if not reason else f"{falling} give no bound. {reason}")
     return " ".join(lines)
 
