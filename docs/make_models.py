@@ -150,7 +150,7 @@ def _abilities(name: str) -> str:
     reason = uncontained(prepare(model, _any_data()))
     falling = '[Falling kernels](../certificate.md) (`relaxation="monotone"`)'
     lines.append(f"{falling} contain the model too." if not reason else f"{falling} give no bound. {reason}")
-    return " ".join(lines)
+    return re.sub(r"learner='(\w+)'", r'`learner="\1"`', " ".join(lines))
 
 
 def _data(name: str) -> str:

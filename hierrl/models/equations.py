@@ -48,11 +48,12 @@ def terms(model: Model) -> list[Term]:
 
 def _aversion(gains: Channel, losses: Channel) -> tuple[str, ...] | None:
     """What makes `losses` the other half of `gains`; None if it isn't."""
-    mine, other = Weight.parse(gains.weight), Weight.parse(losses.weight)
-    same_but_signal = replace(losses, signal=gains.signal, weight=gains.weight) == gains
-    additive = gains.start == 0 and (gains.rates[0] == gains.rates[1] or gains.rate_by == "reward")
-    if (gains.signal, losses.signal) != ("reward+", "reward-") or not (same_but_signal and additive):
+    if (gains.signal, losses.signal) != ("reward+", "reward-"):
         return None
+    additive = gains.start == 0 and (gains.rates[0] == gains.rates[1] or gains.rate_by == "reward")
+    if not additive or replace(losses, signal=gains.signal, weight=gains.weight) != gains:
+        return None
+    mine, other = Weight.parse(gains.weight), Weight.parse(losses.weight)
     same_weight = other.coefficient == mine.coefficient and other.names[: len(mine.names)] == mine.names
     return other.names[len(mine.names) :] if same_weight else None
 
@@ -227,13 +228,14 @@ def _change(term: Term, arm: str, u: str, script: Text) -> str:
     first, second = (script.parameter(rate, _arm(channel, arm)) for rate in channel.rates)
     if arm == "j" and channel.unchosen == "decay" and channel.decay is not None:
         first = second = script.parameter(channel.decay, _arm(channel, arm))
-    if arm == "j" and channel.unchosen == "fictive" and channel.rate_by == "reward":
+    by_reward = channel.rate_by == "reward"
+    if arm == "j" and channel.unchosen == "fictive" and by_reward:
         first, second = second, first
     if first == second:
         return f"{q} {script.becomes} {_moved(channel, q, u, first, script)}"
-    by_reward = channel.rate_by == "reward"
-    # a value that is to move toward -u has a positive error where -u is at least the value
-    condition = f"r {script.at_least} 0" if by_reward else f"{u} {script.at_least} {q}"
+    mirrored = arm == "j" and channel.unchosen == "mirror"  # its error is told as that of minus its value
+    error = f"{u[1:]} {script.at_least} -{q}" if mirrored else f"{u} {script.at_least} {q}"
+    condition = f"r {script.at_least} 0" if by_reward else error
     either = [_moved(channel, q, u, rate, script) for rate in (first, second)]
     head = f"{q} + " if all(one.startswith(f"{q} + ") for one in either) else ""
     one, other = (whole.removeprefix(head) for whole in either)

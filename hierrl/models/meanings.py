@@ -26,7 +26,7 @@ NOUNS = {
 }
 """Signal -> what a value remembers."""
 
-LINKS = {"logit": "logit", "log": "logarithm", "identity": "none"}
+LINKS = {"logit": "logit", "log": "logarithm", "identity": "identity"}
 
 
 @dataclass(frozen=True)
