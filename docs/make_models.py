@@ -45,7 +45,7 @@ EVERY_MODEL = (
 
 def main() -> None:
     """Rewrite the pages whose derived part has changed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--examples", action="store_true", help="run the examples and show what they print")
     run = parser.parse_args().examples
     for path in pages():

@@ -1,5 +1,7 @@
 """Equations that are derived from a model's parts: run as a programme, what is printed is what the kernels do."""
 
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import re
