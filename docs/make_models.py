@@ -161,7 +161,10 @@ def _elsewhere(name: str) -> list[str]:
     others = names_elsewhere().get(name, [])
     if not others:
         return []
-    rows = [(_codes(names), f"`{call(alias)}`", f"`{translation(alias)}`") for names, alias in alike(others)]
+    rows = [
+        (_codes(names), f"`{call(alias)}`", _codes(translation(alias).split(", ")))
+        for names, alias in alike(others)
+    ]
     notes = dict.fromkeys(alias.note for _, alias in alike(others) if alias.note)
     table = _table(("hBayesDM", "here", "its parameters in those of this page"), rows)
     return ["## Names elsewhere", table, "`hr.model` takes these names too.", *notes]
