@@ -308,9 +308,49 @@ def test_usage_errors_have_exit_code_2(study):
     assert run("fti", study).exit_code == 2
 
 
-def test_version_and_models_are_told():
+def test_version_is_told():
     assert run("--version").output.strip() == f"hierrl {hierrl.__version__}"
-    assert all(name in run("models").output for name in hierrl.models())
+
+
+def test_models_are_listed_with_parameters_a_sentence_and_names_elsewhere():
+    text = said(run("models").output)
+    for name, sentence in hierrl.models().items():
+        assert f"{name} {', '.join(hierrl.model(name).names)}" in text
+        assert sentence.split(" (")[0] in text
+    for name in set(hierrl.models(aliases=True)) - set(hierrl.models()):
+        assert name in text
+
+
+@pytest.mark.parametrize("name", [*hierrl.models(), "bandit4arm_2par_lapse"])
+def test_a_model_is_shown_with_equations_parameters_abilities_and_needs(name):
+    result = run("models", name)
+    assert result.exit_code == 0, result.output
+    text, model = said(result.output), hierrl.model(name)
+    assert "P = " in text
+    assert all(f" {parameter.name} " in text for parameter in model.parameters)
+    assert ("Convex bound: no." in text) == (not model.supports.bound)
+    assert "choice: the arm chosen" in text
+    assert ("gain: what was won" in text) == any(c.signal == "gain" for c in model.channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("forgetting_q", "Q[c] = Q[c] + alpha (r - Q[c]) Q[j] = (1 - alpha) Q[j]"),
+        ("igt_pvl_delta", "lambda = lambda"),
+        ("bandit4arm_2par_lapse", "beta_gain is fixed at 1."),
+        ("counterfactual", "forgone: what the arms not chosen would have paid"),
+        ("prl_fictitious", 'hr.model("fictitious", bias=True) with eta = alpha, alpha = bias / beta'),
+    ],
+)
+def test_what_is_shown_of_a_model(name, sentence):
+    assert sentence in said(run("models", name).output)
+
+
+def test_an_unknown_model_is_one_sentence_and_exit_code_2():
+    result = run("models", "forgeting_q")
+    assert result.exit_code == 2
+    assert "no model called 'forgeting_q'. Did you mean 'forgetting_q'?" in said(result.stderr)
 
 
 def test_help_imports_nothing_heavy():

@@ -17,7 +17,7 @@ from hierrl.fits import build_fit
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.symbols import pack_tables
 from hierrl.marginal import importance_points
-from hierrl.models.equations import symbol
+from hierrl.models.notation import LATEX
 from hierrl.posterior.layout import lay_out
 from hierrl.posterior.model import trial_data, write_model
 from hierrl.posterior.op import SubjectLogLik
@@ -285,5 +285,7 @@ def test_a_model_survives_json_and_names_its_parameters(row):
     if not row.is_own:
         names = [name for name in row.model.names if name != "lapse"]
         # not as part of an index: sd_start is not start
-        assert all(re.search(rf"(?<!_{{){re.escape(symbol(name))}", row.model.latex) for name in names)
+        assert all(
+            re.search(rf"(?<!_{{){re.escape(LATEX.parameter(name))}", row.model.latex) for name in names
+        )
         assert (r"\xi" in row.model.latex) == row.model.lapse

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 
 from hierrl.models.channels import Channel, Weight
-from hierrl.models.equations import rules
+from hierrl.models.equations import Term, rules
 from hierrl.models.learners import LEARNERS
 from hierrl.models.model import Model
 from hierrl.models.recursion import Recursion
@@ -98,7 +98,8 @@ def channel_sentence(channel: Channel, value: str) -> str:
     if channel.utility is not None:
         exponent = channel.utility if isinstance(channel.utility, str) else f"{channel.utility:g}"
         signal = f"sign(v) |v / s|^{exponent} of v, {signal}, with s the largest absolute reward"
-    clauses = [f"{_learning(channel, value)}, u being {signal}", _others(channel)]
+    told = f", u being {signal}" if channel.learner == "delta" else ""
+    clauses = [f"{_learning(channel, value)}{told}", _others(channel)]
     start = f"{channel.start:g}" if isinstance(channel.start, float | int) else str(channel.start)
     clauses.append(f"at the start of a session {value} is {start}")
     if channel.per_arm:
@@ -116,7 +117,7 @@ def _learning(channel: Channel, value: str) -> str:
     if channel.signal == "choice" and channel.unchosen == "decay" and first == "1" and channel.decay is None:
         return f"{value} remembers the last choice only: after a choice it becomes u"
     if channel.learner != "delta":
-        equations = rules(channel)[0].replace("Q", value)
+        equations = "; ".join(rules(Term(channel, int(value[1:] or 0))))
         return f"{value} follows the rule called {LEARNERS[channel.learner].title} ({equations})"
     if channel.update == "accumulate":
         return f"after a choice the value of {who} changes to (1 − {first}) {value} + u"
