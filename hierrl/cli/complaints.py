@@ -21,6 +21,9 @@ IN_THE_TABLE = (
     (r", for instance table\[.*?\]\.map\(.*?\);", " in the table;"),
     (r"turn them round: table\[.*?\] = -table\[.*?\]\.", "turn them round in the table."),
     (r" \(table\.drop_duplicates\(\)\)", ""),
+    (r"Give another file, or the settings of this one\.", "Give another --out, or start again with --force."),
+    (r"The same call goes on from .*\.$", "The same command goes on from there."),
+    (r"(Give|Say it with|with) n_subjects=(, such as n_subjects=50)?", r"\1 --subjects"),
     (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
 )
 """What Python would do to a table, and how somebody without Python does it."""
@@ -40,14 +43,18 @@ def reading() -> Iterator[None]:
 
 
 @contextmanager
-def plain_errors(*, debug: bool) -> Iterator[None]:
-    """Show errors as a sentence and leave with the right code; with `debug` let the traceback through."""
+def plain_errors(*, debug: bool, advice: str = "") -> Iterator[None]:
+    """Show errors as a sentence and leave with the right code; with `debug` let the traceback through.
+
+    `advice` is what to do after Ctrl-C.
+    """
     try:
         yield
     except (BadInput, KeyboardInterrupt, Exception) as error:
         if debug or isinstance(error, typer.Exit):
             raise
         sentence, code = _told(error)
+        sentence = f"{sentence} {advice}".rstrip() if code == INTERRUPTED else sentence
         Console(stderr=True).print(f"[bold red]Error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
         raise typer.Exit(code) from None
 

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class Page:
         grid.add_column()
         grid.add_row(mark, escape(text))
         self.console.print(Padding(grid, (0, 0, 0, INDENT)))
+
+    def waiting(self, text: str) -> Progress:
+        """A spinner with the seconds gone by, while nothing else can be shown."""
+        line = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            console=self.console, transient=True,
+        )  # fmt: skip
+        line.disable = self.console.quiet or not self.console.is_terminal
+        line.add_task(text, total=None)
+        return line
 
     def study(self, summary: StudySummary, path: Path | str) -> None:
         """The data: how columns were understood, numbers, what is odd."""
