@@ -12,18 +12,22 @@ from hierrl.cli.folder import Folder, open_folder
 from hierrl.cli.grouped import Columns, Fitting, Running
 from hierrl.cli.options import Estimator
 from hierrl.cli.pages import MARKS, Page
-from hierrl.cli.saved import attributes, is_table, labelled, one_each
+from hierrl.cli.saved import are_of_one_model, is_table, labelled, one_each
 from hierrl.cli.source import SAMPLERS, default_folder, fits_from
 from hierrl.cli.stages import Heard
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from hierrl.compare import ModelComparison
 
 FOLDER = Path("hierrl-comparison")
-COLUMNS = ("model", "score", "difference", "difference_se", "best_share", "parameters", "unsure", "criterion")
-"""Of the table of models, what a terminal has room for."""
+COLUMNS = {
+    "model": "model", "score": "score", "difference": "difference", "difference_se": "se", "best_share": "best for",
+    "parameters": "parameters", "unsure": "unsure",
+}  # fmt: skip
+"""Of the table of models, what a terminal has room for, and what it is called there."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def compare_sources(
     )  # fmt: skip
     wanted = fitting.method[-1] if fitting.method else None
     wanted = Estimator.posterior if wanted in SAMPLERS else wanted
-    models = {one.name or one.model for one in found}
+    models = {one.key for one in found}
     fits = labelled(one_each(found, str(wanted) if wanted else None) if len(models) > 1 else found)
     if len(fits) < 2:
         raise BadInput(
@@ -69,7 +73,7 @@ def compare_sources(
         )
     folder = Folder(place) if runs else open_folder(place, force=running.force or resume)
     files = [entry for run in runs for entry in run.files]
-    show = _models if len(attributes(fits)[0]) > 1 else _estimators
+    show = _estimators if are_of_one_model(fits) else _models
     files += show(fits, split, folder, page=page, fitting=fitting)
     page.files(folder.path, files)
 
@@ -87,7 +91,7 @@ def _models(
         )
     shown = found.table.reset_index()
     page.title("Models side by side", str(found).splitlines()[0])
-    page.table(shown[[name for name in COLUMNS if name in shown]])
+    page.table(_for_terminal(shown))
     for note in [*found.notes, *heard]:
         page.say(note)
     tables = [
@@ -100,6 +104,12 @@ def _models(
     return [*tables, (folder.save_picture("comparison", plot_comparison(found)), "the comparison, drawn")]
 
 
+def _for_terminal(table: pd.DataFrame) -> pd.DataFrame:
+    share = [f"{part:.0%}" for part in table["best_share"]]
+    kept = [name for name in COLUMNS if name in table]
+    return table.assign(best_share=share).loc[:, kept].rename(columns=COLUMNS)
+
+
 def _frequencies(found: ModelComparison, folder: Folder, page: Page) -> list[tuple[Path, str]]:
     """Which model subjects follow, where scores are by subject."""
     if found.by != "subject":
@@ -107,7 +117,8 @@ def _frequencies(found: ModelComparison, folder: Folder, page: Page) -> list[tup
     chosen = found.random_effects
     shown = chosen.table.reset_index()
     page.title("Which model do subjects follow?", "random-effects selection")
-    page.table(shown[["model", "frequency", "protected_exceedance", "attributed"]])
+    told = shown.loc[:, ["model", "frequency", "protected_exceedance", "attributed"]]
+    page.table(told.assign(protected_exceedance=[f"{p:.3f}" for p in told["protected_exceedance"]]))
     page.say(str(chosen).splitlines()[-1])
     return [
         (folder.save_table("frequencies", shown), "how frequent each model is among subjects"),
@@ -131,7 +142,7 @@ def _estimators(
     score = "held_out" if found.held_out else "in_sample"
     shown = found.table.reset_index()
     page.title("Estimators side by side", str(found).splitlines()[0])
-    page.table(shown[["estimator", score, "probability", "difference", "difference_se", "seconds"]])
+    page.table(shown.loc[:, ["estimator", score, "probability", "difference", "difference_se", "seconds"]])
     for sentence in heard:
         page.say(sentence, mark=MARKS["mind"])
     if not found.held_out:

@@ -37,7 +37,7 @@ class Folder:
         """A fit as ``<name>.nc`` (or in place of the one file or store)."""
         target = self.file or self.path / f"{name}.nc"
         if target.suffix == ".zarr":
-            return replaced(target, lambda beside: fit.to_zarr(beside, mode="w"))
+            return replaced(target, lambda beside: fit.to_zarr(beside, mode="w", consolidated=False))
         return replaced(target, lambda beside: fit.to_netcdf(beside, engine="h5netcdf"))
 
     def save_tree(self, name: str, tree: xr.Dataset | xr.DataTree) -> Path:

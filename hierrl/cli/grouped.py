@@ -79,7 +79,9 @@ class Playing:
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the fields of its groups as options of its own: what typer sees."""
     given = inspect.signature(command, eval_str=True)
-    groups = {name: p.annotation for name, p in given.parameters.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in given.parameters.items() if is_dataclass(p.annotation)
+    }
     flat: list[inspect.Parameter] = []
     for name, parameter in given.parameters.items():
         flat += _options_of(groups[name]) if name in groups else [parameter]

@@ -8,7 +8,7 @@ a number fixes it, ``LOW:HIGH`` are its bounds, a name stands for the parameter 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hierrl.cli.complaints import BadInput
@@ -46,11 +46,12 @@ class ModelText:
         return [*self.options.get("regressors", ()), *([context] if context else [])]
 
     def build(self) -> Model:
-        """The model."""
+        """The model; with options it is called as it was written, which tells its fits apart."""
         from hierrl.models import model
 
         try:
-            return model(self.name, **self.options)
+            found = model(self.name, **self.options)
+            return replace(found, name=self.text) if self.options else found
         except (ValueError, TypeError, KeyError) as error:
             where = f"--model {self.text}: " if self.options else ""
             raise BadInput(where + " ".join(str(error).split())) from error

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MARKS = {"good": "[green]✓[/]", "mind": "[yellow]![/]", "bad": "[bold red]✗[/]"}
 INDENT = 2
-UNBROKEN = ("parameter", "fit", "95 % ETI")
+UNBROKEN = ("parameter", "model", "estimator", "fit", "95 % ETI")
 """Columns of text that stay on one line."""
 NARROW, WIDE = 72, 110
 """Columns of the terminal between which tables are laid out; wider ones are hard to read."""

@@ -108,9 +108,9 @@ def read_values(texts: Iterable[str]) -> dict[str, Value]:
         name, _, value = (part.strip() for part in text.partition("="))
         ends = value.split(":")
         try:
-            numbers = tuple(float(end) for end in ends)
+            numbers = [float(end) for end in ends]
         except ValueError:
-            numbers = ()
+            numbers = []
         if not name or len(numbers) not in (1, 2):
             raise BadInput(f"--set {text}: write a number or a range, as in --set alpha=0.3 --set beta=1:8.")
         if name in found:

@@ -125,7 +125,7 @@ def _recovery(
     with Heard() as heard, reading():
         found = hierrl.recovery(model, task, file=kept, **how)
     page.title(f"Parameter recovery of {name}")
-    page.table(found.summary[[column for column in SHOWN if column in found.summary]])
+    page.table(found.summary.loc[:, [column for column in SHOWN if column in found.summary]])
     for sentence in [*found.text.splitlines(), *heard]:
         page.say(for_command_line(sentence))
     files = [

@@ -107,7 +107,7 @@ def write(
     page.title("Report")
     with page.waiting("Writing the report"):
         named = {} if title is None else {"title": title}
-        hierrl.report(labelled(found), target, checks=checks, force=True, **named)
+        hierrl.report(labelled(found), target, checks=checks, force=True, **named)  # pyright: ignore[reportAttributeAccessIssue]
     written = [entry for run in runs for entry in run.files]
     if written and target.parent != folder:
         page.files(folder, written)

@@ -176,15 +176,12 @@ class Run:
 
 def fingerprint(data: xr.Dataset) -> str:
     """A short text that is another one for other behaviour."""
-    import pandas as pd
-
-    from hierrl.data import to_table
-
-    table = to_table(data).astype({"choice": str})
-    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
-    return hashlib.sha256(
-        repr((list(table), data["arm"].values.tolist())).encode() + rows.tobytes()
-    ).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for name in sorted(map(str, data.variables)):
+        values = data[name].values
+        values = values.astype(str) if values.dtype.kind in "OT" else values
+        digest.update(f"{name} {values.shape} {values.dtype}".encode() + values.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def run_all(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hierrl.cli.complaints import BadInput
 from hierrl.cli.options import Estimator
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STORES = (".nc", ".zarr")
+MODEL = "hierrl_model"
+"""Attribute of a fit (`hierrl.fits.MODEL`, whose module is heavy)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Saved:
     estimator: str
     name: str = ""
     """What the user calls it."""
+
+    @property
+    def key(self) -> str:
+        """What it is a fit of: the user's word for it, or the model with all its parts."""
+        return self.name or self.fit.attrs[MODEL]
 
 
 def is_table(text: str) -> bool:
@@ -53,10 +60,10 @@ def open_saved(texts: Sequence[str]) -> list[Saved]:
 
 def one_each(found: Sequence[Saved], wanted: str | None) -> list[Saved]:
     """One fit of each model: of the `wanted` estimator, else of the last one that all models have."""
-    models = list(dict.fromkeys(one.name or one.model for one in found))
+    models = list(dict.fromkeys(one.key for one in found))
     for estimator in [wanted] if wanted else reversed(Estimator):
         kept = [one for one in found if one.estimator == estimator]
-        if {one.name or one.model for one in kept} == set(models):
+        if {one.key for one in kept} == set(models):
             return kept
     if wanted:
         raise BadInput(f"Not every model has a fit by {wanted}: {_listed(found)}. Fit the others first.")
@@ -114,9 +121,8 @@ def _opened(path: Path, name: str) -> Saved:
         ) from error
 
 
-def attributes(fits: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Titles of the models and names of the estimators among some fits."""
-    from hierrl.fits import model_of, settings_of
+def are_of_one_model(fits: Mapping[str, xr.DataTree]) -> bool:
+    """Whether fits differ in their estimators only; names and bounds of models don't count."""
+    from hierrl.fits import model_of
 
-    models = {model_of(fit).to_json() for fit in fits.values()}
-    return models, {settings_of(fit)["estimator"] for fit in fits.values()}
+    return len({model_of(fit).replace(name=None, bounds={}) for fit in fits.values()}) == 1

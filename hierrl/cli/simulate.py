@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +80,14 @@ def simulate(
         write_table(data, target)
         page.study(summarise(data), "simulated")
         page.files(target.parent, [(target, "one row per trial, with the true parameters")])
+        page.command(f"hierrl fit {shlex.quote(str(target))}{arms_option(data)}")
+
+
+def arms_option(data: xr.Dataset) -> str:
+    """What must be said when the table is read: all arms, if some were never chosen."""
+    arms = data["arm"].values.tolist()
+    chosen = set(data["choice"].values.tolist()) - {-1}
+    return "" if len(chosen) == len(arms) else f" --arms {shlex.quote(','.join(map(str, arms)))}"
 
 
 def make(

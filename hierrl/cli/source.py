@@ -103,12 +103,13 @@ def _fitted(
     default: Sequence[Estimator],
     more: Iterable[str],
 ) -> tuple[list[Saved], list[Run]]:
+    from hierrl.cli.results import write_subjects
     from hierrl.cli.run import run_all
 
     tasks = read_tasks(table, columns, fitting, page=page, more=more)
     settings = settings_from(fitting, quiet=page.console.quiet, default=default)
     place = open_folder(folder, force=force, resume=resume, several=len(tasks) > 1)
-    runs = run_all(tasks, settings, place, page, resume=resume)
+    runs = run_all(tasks, settings, place, page, resume=resume, after=write_subjects)
     stop_if_incomplete(runs, page, place)
     found = [
         Saved(fit, run.folder.path / f"{name}.nc", run.task.name, name)
