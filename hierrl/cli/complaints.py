@@ -14,6 +14,8 @@ from rich.markup import escape
 
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
+LONG = re.compile(r"'([^']{200})[^']{100,}'")
+"""A label or value that would fill the terminal."""
 ROLES = "subject|choice|reward|session|trial|gain|loss|forced"
 
 IN_THE_TABLE = (
@@ -24,6 +26,12 @@ IN_THE_TABLE = (
     (r"Give another file, or the settings of this one\.", "Give another --out, or start again with --force."),
     (r"The same call goes on from .*\.$", "The same command goes on from there."),
     (r"(Give|Say it with|with) n_subjects=(, such as n_subjects=50)?", r"\1 --subjects"),
+    (
+        r"Pass it to hr\.behaviour \(as its own argument or in covariates=\[\.\.\.\]\)\.",
+        "Say which column of the table it is (--gain, --loss, --context, --covariate COLUMN; forgone rewards are "
+        "found in columns called forgone[ARM]).",
+    ),
+    (r"which the behaviour does not have; it has [^.]*\.", "which the data do not have."),
     (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
 )
 """What Python would do to a table, and how somebody without Python does it."""
@@ -75,7 +83,7 @@ def _told(error: BaseException) -> tuple[str, int]:
 def _text(error: BaseException) -> str:
     # str() of a KeyError is the repr of its message
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(text).split())
+    return LONG.sub(r"'\1...'", " ".join(str(text).split()))
 
 
 def for_command_line(text: str) -> str:
@@ -89,6 +97,7 @@ def for_command_line(text: str) -> str:
     text = text.replace("hr.behaviour(..., covariates=[...])", "--covariate NAME")
     for python, words in IN_THE_TABLE:
         text = re.sub(python, words, text)
+    text = re.sub(r"table\.iloc\[(\d+)\]", lambda found: f"row {int(found[1]) + 1:,}", text)
     text = re.sub(r"arms=list\(range\((\d+, )?\d+\)\)", _range_option, text)
     text = re.sub(r"arms=(\[[^\]]*\])", _list_option, text)
     text = re.sub(rf"\b({ROLES})='\.\.\.'", r"--\1 COLUMN", text)
