@@ -63,7 +63,8 @@ def _check(
 
     with Heard() as heard, reading():
         found = predictive_check(fit, **how, progress=not page.console.quiet)
-    page.title(f"Check of {name}", str(found).splitlines()[0])
+    page.title(f"Check of {name}")
+    page.say(str(found).splitlines()[0])
     passed = {True: MARKS["good"], False: MARKS["bad"]}
     for verdict, sentence in zip(found.verdicts["passed"].tolist(), found.sentences, strict=True):
         page.say(sentence, mark=passed.get(verdict, MARKS["mind"]))

@@ -104,6 +104,7 @@ def for_command_line(text: str) -> str:
     text = re.sub(rf"\b({ROLES})=False", r"--\1 none", text)
     text = re.sub(rf"\b({ROLES})='([^']*)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", text)
     text = re.sub(rf"\b({ROLES}|arms)=(?=[\s).,]|$)", r"--\1", text)
+    text = re.sub(r"\b(tune|draws|chains|cores)=(?=[\s).,;]|$)", r"--\1", text)
     return re.sub(r"\bcovariates=(?=[\s).,]|$)", "--covariate", text)
 
 

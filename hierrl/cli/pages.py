@@ -15,6 +15,8 @@ from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hierrl.cli.complaints import for_command_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -71,10 +73,10 @@ class Page:
     def verdict(self, verdict: Verdict, seconds: float, heard: Iterable[str] = ()) -> None:
         """What became of an estimator."""
         for i, (level, sentence) in enumerate(verdict.remarks):
-            text = f"{sentence} ({seconds:.1f} s)" if i == 0 else sentence
+            text = for_command_line(f"{sentence} ({seconds:.1f} s)" if i == 0 else sentence)
             self.say(text, mark=MARKS[level] if i == 0 or level != "good" else " ")
         for sentence in heard:
-            self.say(sentence, mark=MARKS["mind"])
+            self.say(for_command_line(sentence), mark=MARKS["mind"])
 
     def table(self, table: pd.DataFrame, *, caption: str = "") -> None:
         """A short table: text to the left, numbers to the right with three digits."""
