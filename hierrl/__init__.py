@@ -27,8 +27,8 @@ _PUBLIC = {
     "contrast": ("contrast",),
     "simulate": ("Bandit", "Decks", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
-    "studies": ("confusion", "power", "recovery"),
     "checks": ("predictive_check",),
+    "studies": ("confusion", "power", "recovery"),
     "describe": ("describe",),
     "plots": (
         "plot_calibration",

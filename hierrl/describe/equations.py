@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 
 from hierrl.models.channels import Channel, Weight
+from hierrl.models.equations import rules
+from hierrl.models.learners import LEARNERS
 from hierrl.models.model import Model
+from hierrl.models.recursion import Recursion
 
 SIGNALS = {
     "reward": "the reward",
@@ -14,20 +17,31 @@ SIGNALS = {
     "loss": "the loss",
     "choice": "1 if the arm was chosen",
     "forgone": "the forgone reward",
+    "reward+": "the positive part of the reward",
+    "reward-": "the negative part of the reward",
+    "sign(reward)": "the sign of the reward",
+    "reward>=0": "1 if the reward was 0 or more",
+    "reward<0": "1 if the reward was negative",
 }
 UNCHOSEN = {
     "hold": "the others keep theirs",
     "mirror": "those of the others move toward −u at the same rate",
+    "fictive": "those of the others move toward −u / (number of arms − 1) at the rate for the other sign",
     "forgone": "those of the others move toward what they would have paid, at the same rate",
 }
 TOLD = {
-    "signal", "rate", "weight", "unchosen", "decay", "start", "signed", "per_arm", "update", "context",
+    "signal", "rate", "weight", "unchosen", "decay", "start", "signed", "per_arm", "update", "context", "rate_by",
+    "utility", "learner", "shape",
 }  # fmt: skip
 """Fields of a channel that a sentence below is about."""
 
 
 def model_sentences(model: Model) -> Iterator[str]:
     """The model in sentences with its equation."""
+    if isinstance(model, Recursion):
+        yield _of_recursion(model)
+        yield _free(model)
+        return
     name = f"the model {model.name}" if model.name else "a model"
     softmax = "exp(x[t, i]) / Σ_j exp(x[t, j])"
     if model.lapse:
@@ -40,7 +54,18 @@ def model_sentences(model: Model) -> Iterator[str]:
         yield channel_sentence(channel, value)
     if model.missed == "decay":
         yield "Traces that fade on every trial fade on missed trials too."
+    if model.fixed:
+        known = ", ".join(f"{name} = {value:g}" for name, value in model.fixed.items())
+        yield f"Fixed for all subjects: {known}."
     yield _free(model)
+
+
+def _of_recursion(model: Recursion) -> str:
+    states = ", ".join(model.starts)
+    return (
+        f"Choices were described by {model.name}, a model written as what one subject does on one trial, with the "
+        f"states {states}; its equations stand in the code that defines it."
+    )
 
 
 def logit(model: Model) -> str:
@@ -70,6 +95,9 @@ def _values(model: Model) -> list[str]:
 def channel_sentence(channel: Channel, value: str) -> str:
     """What a channel remembers, in one sentence."""
     signal = SIGNALS.get(channel.signal, f"the column {channel.signal}")
+    if channel.utility is not None:
+        exponent = channel.utility if isinstance(channel.utility, str) else f"{channel.utility:g}"
+        signal = f"sign(v) |v / s|^{exponent} of v, {signal}, with s the largest absolute reward"
     clauses = [f"{_learning(channel, value)}, u being {signal}", _others(channel)]
     start = f"{channel.start:g}" if isinstance(channel.start, float | int) else str(channel.start)
     clauses.append(f"at the start of a session {value} is {start}")
@@ -85,13 +113,16 @@ def channel_sentence(channel: Channel, value: str) -> str:
 def _learning(channel: Channel, value: str) -> str:
     first, second = (_rate(rate) for rate in channel.rates)
     who = "the arms not chosen" if channel.signal == "forgone" else "the chosen arm"
-    if channel.signal == "choice" and channel.unchosen == "decay" and first == "1":
+    if channel.signal == "choice" and channel.unchosen == "decay" and first == "1" and channel.decay is None:
         return f"{value} remembers the last choice only: after a choice it becomes u"
-    if getattr(channel, "update", "delta") == "accumulate":
+    if channel.learner != "delta":
+        equations = rules(channel)[0].replace("Q", value)
+        return f"{value} follows the rule called {LEARNERS[channel.learner].title} ({equations})"
+    if channel.update == "accumulate":
         return f"after a choice the value of {who} changes to (1 − {first}) {value} + u"
-    if getattr(channel, "update", "delta") != "delta":
-        return f"after a choice the value of {who} changes by the learner {channel.update!r}"
     rule = f"after a choice the value of {who} changes to {value} + {first} (u − {value})"
+    if first != second and channel.rate_by == "reward":
+        return f"{rule} if the reward is 0 or more and to {value} + {second} (u − {value}) otherwise"
     if first != second:
         rule += f" if u > {value} and to {value} + {second} (u − {value}) otherwise"
     return rule
@@ -102,7 +133,7 @@ def _rate(rate: str | float) -> str:
 
 
 def _others(channel: Channel) -> str:
-    if channel.signal == "forgone":
+    if channel.signal == "forgone" or channel.learner != "delta":
         return ""
     if channel.unchosen != "decay":
         return UNCHOSEN[channel.unchosen]
