@@ -96,12 +96,12 @@ def test_report_hands_over_the_fits_and_the_options(saved, tmp_path, monkeypatch
 
     monkeypatch.setattr(hr, "report", written, raising=False)
     out = tmp_path / "pilot.html"
-    options = ["--title", "Pilot", "--no-checks", "--out", out]
+    options = ["--title", "Pilot", "--no-checks", "--seed", 4, "--out", out]
     result = run("report", saved / "results" / "rw", *options)
     assert result.exit_code == 0, result.output
     assert out.exists()
     assert list(asked["fits"]) == ["convex", "mle"]
-    assert (asked["title"], asked["checks"]) == ("Pilot", False)
+    assert (asked["title"], asked["checks"], asked["random_seed"]) == ("Pilot", False, 4)
     again = run("report", saved / "results" / "rw", *options)
     assert again.exit_code == 2
     assert "exists already" in said(again.stderr)
@@ -119,6 +119,8 @@ REFUSED = {
     "estimator that is missing": (lambda s: ["compare", s / "results", "--method", "nuts"], "by posterior"),
     "criterion for posteriors": (lambda s: ["compare", s / "results", "--criterion", "loo"], "posterior draws"),
     "criterion of estimators": (lambda s: ["compare", s / "results/rw", "--by", "trial"], "fits of one model"),
+    "model of a saved fit": (lambda s: ["check", s / "results/rw", "--model", "rw"], "--model is for tables"),
+    "column of a saved fit": (lambda s: ["compare", s / "results", "--reward", "x"], "--reward is for tables"),
     "check by no column": (lambda s: ["check", s / "results/rw", "--by", "grup"], "grup"),
     "no such statistic": (lambda s: ["check", s / "results/rw", "--statistic", "wins"], "wins"),
     "report of nothing": (lambda s: ["report", s / "absent"], "There is no file 'absent'|no file"),

@@ -178,6 +178,7 @@ def test_several_models_are_told_apart_or_not(tmp_path):
         (["--model", "rw", "--model", "sticky", "--set", "alpha=0.3"], "parameters of one model"),
         (["--model", "rw", "--set", "alpha=0.3"], "nothing for beta"),
         (["--model", "rw", "--model", "rw"], "named twice"),
+        (["--certify"], "--certify is for hierrl fit"),
     ],
 )
 def test_recover_refuses_what_it_can_not_do(tmp_path, options, sentence):
@@ -185,6 +186,16 @@ def test_recover_refuses_what_it_can_not_do(tmp_path, options, sentence):
     assert result.exit_code == 2
     assert sentence in said(result.stderr)
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    def pressed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hr, "recovery", pressed)
+    result = run("recover", "--model", "rw", *DESIGN, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert said(result.stderr).endswith("The same command goes on with the data sets that are left.")
 
 
 def test_recover_overwrites_nothing_of_others(tmp_path):

@@ -91,6 +91,8 @@ def _options(fitting: Fitting) -> dict[str, Any]:
         raise BadInput(
             "--formula needs covariates, which these subjects don't have. In Python: hr.recovery(...)."
         )
+    if fitting.certify:
+        raise BadInput("--certify is for hierrl fit; here thousands of subjects are fitted. Leave it out.")
     method = asked[0]
     if method in (Method.convex, Method.mle):
         return {"estimator": str(method), "cores": fitting.cores}

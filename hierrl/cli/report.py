@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from hierrl.cli import options
-from hierrl.cli.complaints import plain_errors
+from hierrl.cli.complaints import plain_errors, reading
 from hierrl.cli.grouped import Columns, Fitting, Running, grouped
 from hierrl.cli.options import RUN, Estimator
-from hierrl.cli.pages import Page
+from hierrl.cli.pages import MARKS, Page
+from hierrl.cli.stages import Heard
 
 REPORT = "Report"
 FILE = "report.html"
@@ -105,9 +106,11 @@ def write(
         default=tuple(Estimator),
     )  # fmt: skip
     page.title("Report")
-    with page.waiting("Writing the report"):
-        named = {} if title is None else {"title": title}
-        hierrl.report(labelled(found), target, checks=checks, force=True, **named)  # pyright: ignore[reportAttributeAccessIssue]
+    named = {"checks": checks, "random_seed": fitting.seed} | ({} if title is None else {"title": title})
+    with page.waiting("Writing the report"), Heard() as heard, reading():
+        hierrl.report(labelled(found), target, force=True, **named)  # pyright: ignore[reportAttributeAccessIssue]
+    for sentence in heard:
+        page.say(sentence, mark=MARKS["mind"])
     written = [entry for run in runs for entry in run.files]
     if written and target.parent != folder:
         page.files(folder, written)

@@ -126,7 +126,7 @@ class Run:
 
     def _prepare(self) -> None:
         started = perf_counter()
-        with self.page.waiting("Compiling, once per machine: a minute or two, then never again"):
+        with self.page.waiting("Compiling, once per machine: some minutes, then never again"):
             with suppress(Exception):  # if something is wrong, the fit itself will say so
                 compile_kernels(self.task)
         seconds = perf_counter() - started

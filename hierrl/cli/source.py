@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ def fits_from(
     """Saved fits, or those of a table, which are saved in the folder as ``hierrl fit`` does."""
     tables = [source for source in sources if is_table(source)]
     if not tables:
+        _refuse_of_tables(columns, fitting, resume)
         return open_saved(sources), []
     if len(sources) > 1:
         raise BadInput(
@@ -89,6 +91,20 @@ def fits_from(
         Path(tables[0]), columns, fitting,
         page=page, folder=folder, force=force, resume=resume, default=default, more=more,
     )  # fmt: skip
+
+
+def _refuse_of_tables(columns: Columns, fitting: Fitting, resume: bool) -> None:
+    """Raise if something is said that saved fits have settled."""
+    of_fits = {
+        "model": fitting.model,
+        "formula": fitting.formula,
+        "certify": fitting.certify,
+        "resume": resume,
+    }
+    if given := [name for name, value in {**asdict(columns), **of_fits}.items() if value]:
+        raise BadInput(
+            f"--{given[0]} is for tables; these are saved fits, where it is settled. Leave it out."
+        )
 
 
 def _fitted(
