@@ -38,6 +38,7 @@ _PUBLIC = {
         "plot_prior_sensitivity",
         "plot_subject",
     ),
+    "report": ("report",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -1,0 +1,71 @@
+"""What a methods section needs: the paragraph, and versions, seeds and settings of every fit."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+import xarray as xr
+
+from hierrl import __version__
+from hierrl.fits import VERSIONS, settings_of
+from hierrl.report.parts import KINDS, Cell, Table, fixed, table
+
+DESCRIBED = "hierrl.describe"
+
+
+def paragraphs(fits: Mapping[str, xr.DataTree]) -> dict[str, str]:
+    """A methods paragraph for each fit."""
+    from hierrl.describe import describe
+
+    return {name: describe(fit).text for name, fit in fits.items()}
+
+
+def provenance(fits: Mapping[str, xr.DataTree]) -> Table:
+    """How each fit was made."""
+    rows = []
+    for name, fit in fits.items():
+        settings = settings_of(fit)
+        seconds = settings.get("seconds", float("nan"))
+        total = sum(seconds.values()) if isinstance(seconds, Mapping) else seconds
+        seed = settings.get("random_seed")
+        versions = json.loads(fit.attrs[VERSIONS])
+        rows.append(
+            (
+                name,
+                KINDS[settings["estimator"]],
+                _how(settings),
+                "not needed"
+                if "random_seed" not in settings
+                else "none given"
+                if seed is None
+                else str(seed),
+                Cell(fixed(float(total), 1)),
+                ", ".join(f"{package} {number}" for package, number in versions.items()),
+            )
+        )
+    return table("How each fit was made", ("fit", "estimator", "how", "seed", "seconds", "versions"), rows)
+
+
+def _how(settings: Mapping[str, object]) -> str:
+    if settings["estimator"] == "posterior":
+        return (
+            f"{settings['method']} ({settings['sampler']}), {settings['chains']} chains of {settings['draws']:,} draws after "
+            f"{settings['tune']:,} warm-up draws"
+        )
+    if settings["estimator"] == "mle":
+        asked = settings.get("certify")
+        return "Newton steps within bounds" + (f", to be proven to {asked:g} nats" if asked else "")
+    return f"relaxation: {settings['relaxation']}"
+
+
+def made_with() -> str:
+    """What wrote the report."""
+    return f"hierrl {__version__}, Python {platform.python_version()}"
+
+
+def is_described() -> bool:
+    """Whether this package can write methods paragraphs."""
+    return find_spec(DESCRIBED) is not None

@@ -1,0 +1,163 @@
+"""What a page is made of: tables, pictures and judgements, as the template takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from hierrl.summary.verdicts import Level
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+CERTAIN = 0.999
+"""Posterior probabilities above this are printed as such: draws don't tell them apart from 1."""
+
+LIGHTS: dict[Level, tuple[str, str]] = {
+    "good": ("✓", "good"),
+    "mind": ("!", "mind"),
+    "bad": ("✕", "don’t use"),
+}
+"""Sign and word of each level: nothing is told by colour alone."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    below: str = ""
+    """A second, smaller line."""
+    level: Level | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its heads; numbers stand to the right."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numeric: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure."""
+
+    svg: str
+    alt: str
+    width: float
+    """Inches."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of the legend of a gallery."""
+
+    mark: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side, one below the other on a narrow screen, with one caption."""
+
+    pictures: tuple[Picture, ...]
+    caption: str
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class Light:
+    """A judgement in plain words."""
+
+    level: Level
+    what: str
+    sentences: tuple[str, ...]
+    advice: str = ""
+    link: str = ""
+    """Section that says more."""
+
+    @property
+    def sign(self) -> str:
+        """The mark of its level."""
+        return LIGHTS[self.level][0]
+
+    @property
+    def word(self) -> str:
+        """The word of its level."""
+        return LIGHTS[self.level][1]
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The worst of some levels; good if there are none."""
+    order: tuple[Level, ...] = ("good", "mind", "bad")
+    return max(levels, key=order.index, default="good")
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table of values; columns of text stand to the left, all others to the right."""
+    given = [tuple(row) for row in rows]
+    numeric = tuple(
+        bool(given) and not any(isinstance(row[k], str) for row in given) for k in range(len(heads))
+    )
+    cells = tuple(
+        tuple(value if isinstance(value, Cell) else Cell(number(value)) for value in row) for row in given
+    )
+    return Table(caption, tuple(heads), cells, numeric)
+
+
+def number(value: Any) -> str:
+    """A value as a reader wants it: three digits, no exponents where they can be avoided."""
+    if isinstance(value, str) or value is None:
+        return value or ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{value:,}".replace("-", MINUS)
+    value = float(value)
+    if value != value:
+        return DASH
+    if abs(value) >= 1000 or (value.is_integer() and abs(value) >= 10):
+        text = f"{value:,.0f}"
+    elif abs(value) < 1e-3:
+        text = "0" if value == 0 else f"{value:.1e}"
+    else:
+        text = f"{value:#.3g}".rstrip(".")
+    return text.replace("-", MINUS)
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals; a dash where there is none."""
+    if value != value:
+        return DASH
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", MINUS)
+
+
+def span(low: float, high: float) -> str:
+    """An interval."""
+    return f"{number(low)} to {number(high)}"
+
+
+def certainty(p: float) -> str:
+    """A posterior probability."""
+    return f"{p:.3f}" if p < CERTAIN else f"> {CERTAIN}"
+
+
+def count(n: int, noun: str) -> str:
+    """`1 subject`, `2 subjects`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+KINDS: dict[str, str] = {
+    "convex": "convex relaxation",
+    "mle": "maximum likelihood",
+    "posterior": "hierarchical posterior",
+}
+"""Estimators in words."""
