@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from hierrl.checks import predictive_check
+from hierrl.checks import PredictiveCheck, predictive_check
 from hierrl.report.figures import Pictures, check_gallery
 from hierrl.report.grouping import best_of
 from hierrl.report.parts import Gallery, Light, count, joined
@@ -16,8 +16,8 @@ from hierrl.summary.verdicts import Level
 
 REPLICATES = 200
 WHAT_TO_DO = (
-    "Look at the pictures of the check: they show where subjects do something that the model can't. Find a model that can "
-    "(hr.models() lists them) and compare the two."
+    "Look at the pictures of the check: they show where subjects do something that the model can't. Find a model that "
+    "can (hr.models() lists them) and compare the two."
 )
 
 
@@ -44,16 +44,18 @@ def checked(model: str, fits: Mapping[str, xr.DataTree], draw: Pictures, random_
     return Checked(
         title=f"{model}, by {name}",
         lead=check._heading,
-        lines=tuple(zip(levels, map(_spoken, check.sentences), strict=True)),
+        lines=tuple(zip(levels, (_spoken(check, text) for text in check.sentences), strict=True)),
         gallery=check_gallery(check, draw),
         light=_light(model, [check.title(one) or one for one in check.failed], len(check.observed)),
     )
 
 
-def _spoken(sentence: str) -> str:
-    """The name of a statistic without its underscores."""
-    head, colon, rest = sentence.partition(":")
-    return f"{head.replace('_', ' ').capitalize()}{colon}{rest}"
+def _spoken(check: PredictiveCheck, sentence: str) -> str:
+    """A sentence on a statistic, which is called by what it is."""
+    name = next(
+        name for name in map(str, check.observed.data_vars) if sentence.startswith((f"{name}:", f"{name} ("))
+    )
+    return (check.title(name) or name) + sentence.removeprefix(name)
 
 
 def _light(model: str, failed: list[str], n: int) -> Light:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 
-from hierrl.compare import Comparison, ModelComparison, compare, compare_models
+from hierrl.compare import ModelComparison, compare, compare_models
 from hierrl.fits import settings_of
-from hierrl.report.parts import KINDS, MINUS, Table, certainty, fixed, joined, number, table
+from hierrl.report.parts import KINDS, Cell, Table, certainty, fixed, joined, number, records, table
 
 IN_SAMPLE = (
-    "These are scores of the very choices that were fitted, which rewards flexible estimates; hr.compare(fits, last=0.25) "
-    "fits again without the last quarter of each session and scores that."
+    "These are scores of the very choices that were fitted, which rewards flexible estimates; "
+    "hr.compare(fits, last=0.25) fits again without the last quarter of each session and scores that."
 )
-CLEAR, UNCLEAR = 4.0, 2.0
-"""A difference is called clear above so many nats and so many standard errors."""
+PROBABILITY = "Probability is the geometric mean of the probabilities that a fit gave to what was chosen."
+UNLIKE = (
+    "The models were not fitted by the same kind of estimator, so that their scores can't be compared. Fit each of "
+    "them by hr.fit_posterior, or each by hr.fit_mle."
+)
+KINDS_BY_TRUST = ("posterior", "mle", "convex")
+LITTLE, CLEAR = 4.0, 2.0
+"""A difference is one from so many nats on (Sivula et al. 2020), and clear from so many standard errors on."""
+
+Fits = Mapping[str, xr.DataTree]
 
 
 @dataclass(frozen=True)
@@ -33,122 +40,101 @@ class Compared:
     sentence: str = ""
 
 
-def model_comparisons(
-    by_model: Mapping[str, Mapping[str, xr.DataTree]], random_seed: int
-) -> tuple[list[Compared], list[str]]:
-    """Models by every kind of estimate that two of them have, posteriors first; and what could not be compared."""
-    if len(by_model) < 2:
-        return [], []
-    found, excuses = [], []
-    for kind in ("posterior", "mle", "convex"):
-        fits = {
-            model: fit
-            for model, those in by_model.items()
-            for fit in those.values()
-            if settings_of(fit)["estimator"] == kind
-        }
-        lacking = [model for model in by_model if model not in fits]
-        if len(fits) < 2:
-            continue
-        if found and lacking == []:
-            continue  # the better kind has told it already
-        found.append(_models(fits, kind, random_seed))
-        break
-    if not found:
-        excuses.append(
-            "The models were not fitted by the same kind of estimator, so that their scores can't be compared. Fit each of "
-            "them by hr.fit_posterior, or each by hr.fit_mle."
-        )
-    return found, excuses
+def model_comparison(by_model: Mapping[str, Fits], random_seed: int) -> tuple[Compared | None, str]:
+    """Models by the kind of estimate that most of them have, a posterior if in doubt; and who is left out, and why."""
+    alike = {
+        kind: {model: fits[0] for model, those in by_model.items() if (fits := _of_kind(those, kind))}
+        for kind in KINDS_BY_TRUST
+    }
+    kind = max(alike, key=lambda one: len(alike[one]))  # the first of several
+    fits = alike[kind]
+    lacking = [model for model in by_model if model not in fits]
+    if len(by_model) < 2 or len(fits) < 2:
+        return None, "" if len(by_model) < 2 else UNLIKE
+    excuse = "" if not lacking else f"Not compared, for want of a fit by {KINDS[kind]}: {joined(lacking)}."
+    return _models(fits, kind, random_seed), excuse
 
 
-def _models(fits: Mapping[str, xr.DataTree], kind: str, random_seed: int) -> Compared:
+def _of_kind(fits: Fits, kind: str) -> list[xr.DataTree]:
+    return [fit for fit in fits.values() if settings_of(fit)["estimator"] == kind]
+
+
+def _models(fits: Fits, kind: str, random_seed: int) -> Compared:
     comparison = compare_models(fits, by="subject", random_seed=random_seed, progress=False)
-    shown = comparison.table
-    heads = ["model", "score", "difference", "standard error", "best for", "parameters"]
     rows = [
         [
-            str(model),
-            fixed(float(row["score"]), 1),
-            fixed(float(row["difference"]), 1),
-            fixed(float(row["difference_se"]), 1),
-            f"{float(row['best_share']):.0%}",
-            fixed(float(row["parameters"]), 0),
+            str(row["model"]),
+            Cell(fixed(row["score"], 1)),
+            Cell(fixed(row["difference"], 1)),
+            Cell(fixed(row["difference_se"], 1)),
+            Cell(f"{row['best_share']:.0%}"),
+            int(row["parameters"]),
         ]
-        for model, row in shown.iterrows()
+        for row in records(comparison.table)
     ]
-    effects = comparison.random_effects
+    heads = ("model", "score", "difference", "standard error", "best for", "parameters")
     return Compared(
         title=f"Models, by {KINDS[kind]}",
         lead=comparison._heading,
-        table=_right(table("Models, the best first", heads, rows)),
+        table=table("Models, the best first", heads, rows),
         notes=comparison.notes,
         models=comparison,
         effects=_effects(comparison),
-        sentence=_verdict(comparison, float(effects.omnibus_risk)),
+        sentence=_verdict(comparison),
     )
-
-
-def _right(made: Table) -> Table:
-    """Numbers that were written already stand to the right too."""
-    return Table(made.caption, made.heads, made.rows, (False, *(True for _ in made.heads[1:])))
 
 
 def _effects(comparison: ModelComparison) -> Table:
     rows = [
         [
-            str(model),
-            f"{float(row['frequency']):.2f}",
-            f"{float(row['frequency_sd']):.2f}",
-            certainty(float(row["protected_exceedance"])),
-            fixed(float(row["attributed"]), 0),
+            str(row["model"]),
+            Cell(f"{row['frequency']:.2f}"),
+            Cell(f"{row['frequency_sd']:.2f}"),
+            Cell(certainty(row["protected_exceedance"])),
+            Cell(fixed(row["attributed"], 0)),
         ]
-        for model, row in comparison.random_effects.table.iterrows()
+        for row in records(comparison.random_effects.table)
     ]
     heads = ("model", "frequency", "sd", "protected exceedance", "subjects")
-    return _right(table("How frequent each model is among subjects", heads, rows))
+    return table("How frequent each model is among subjects", heads, rows)
 
 
-def _verdict(comparison: ModelComparison, risk: float) -> str:
+def _verdict(comparison: ModelComparison) -> str:
+    """The two best models in a sentence."""
     first, second = comparison.table.index[:2]
     behind = comparison.table.loc[second]
     apart, error = -float(behind["difference"]), float(behind["difference_se"])
-    if np.isfinite(error) and apart > max(CLEAR, UNCLEAR * error):
-        word = "clearly better than"
-    elif apart > CLEAR:
-        word = "better, but within two standard errors, than"
-    else:
+    if apart < LITTLE:
         word = "about as well as"
+    else:
+        word = "better than" if apart > CLEAR * error else "better than, but not clearly so,"
+    risk = comparison.random_effects.omnibus_risk
     return (
-        f"{first} predicts choices {word} {second}: by {fixed(apart, 1)} nats (standard error {fixed(error, 1)}); the "
-        f"probability that all models are equally frequent is {number(risk)}."
-    ).replace("better, but within two standard errors, than", "better than")
-
-
-def estimator_comparison(model: str, fits: Mapping[str, xr.DataTree]) -> Compared | None:
-    """Estimators of one model, in-sample: nothing is fitted again for a report."""
-    if len(fits) < 2:
-        return None
-    comparison: Comparison = compare(fits, progress=False)
-    heads = ["fit", "log score", "per trial", "probability", "difference", "standard error", "seconds"]
-    rows = [
-        [
-            str(name),
-            fixed(float(row["in_sample"]), 1),
-            fixed(float(row["per_trial"]), 4),
-            fixed(float(row["probability"]), 3),
-            fixed(float(row["difference"]), 1),
-            fixed(float(row["difference_se"]), 1),
-            fixed(float(row["seconds"]), 1),
-        ]
-        for name, row in comparison.table.iterrows()
-    ]
-    return Compared(
-        title=f"Estimates of {model}: {joined(list(fits))}",
-        lead=comparison._heading,
-        table=_right(table(f"Fits of {model}", heads, rows)),
-        notes=(IN_SAMPLE,),
+        f"{first} predicts choices {word} {second}: by {fixed(apart, 1)} nats (standard error {fixed(error, 1)}). The "
+        f"probability that all models are equally frequent among subjects is {number(risk)}."
     )
 
 
-__all__ = ["MINUS", "Compared", "estimator_comparison", "model_comparisons"]
+def estimator_comparison(model: str, fits: Fits) -> Compared | None:
+    """Estimators of one model, in-sample: nothing is fitted again for a report."""
+    if len(fits) < 2:
+        return None
+    comparison = compare(fits, progress=False)
+    rows = [
+        [
+            str(row["estimator"]),
+            Cell(fixed(row["in_sample"], 1)),
+            Cell(fixed(row["probability"], 3)),
+            Cell(fixed(row["difference"], 1)),
+            Cell(fixed(row["difference_se"], 1)),
+            Cell(fixed(row["seconds"], 1)),
+        ]
+        for row in records(comparison.table)
+    ]
+    heads = ("fit", "log score", "probability", "difference", "standard error", "seconds")
+    return Compared(
+        title=f"Fits of {model}: {joined(list(fits))}",
+        lead=comparison._heading,
+        table=table("Log scores in nats, the best first", heads, rows),
+        notes=(PROBABILITY, IN_SAMPLE),
+    )

@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl.fits import data_of, model_of, settings_of
 from hierrl.report import methods
 from hierrl.report.checked import Checked, checked
-from hierrl.report.comparison import Compared, estimator_comparison, model_comparisons
+from hierrl.report.comparison import Compared, estimator_comparison, model_comparison
 from hierrl.report.figures import (
     Pictures,
     comparison_gallery,
@@ -38,7 +38,7 @@ class Contents:
     date: str
     headline: tuple[tuple[str, str], ...]
     word: str
-    findings: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...]
     lights: tuple[Light, ...]
     study: Study
     models: tuple[ModelPart, ...]
@@ -48,7 +48,7 @@ class Contents:
     subject: Gallery
     checks: tuple[Checked, ...]
     comparisons: tuple[tuple[Compared, Gallery | None], ...]
-    excuses: tuple[str, ...]
+    excuse: str
     methods: Mapping[str, str]
     provenance: Table
     made_with: str
@@ -68,9 +68,11 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         if "population" in fit.children
     ]
     judged = [checked(model, those, draw, random_seed) for model, those in by_model.items()] if checks else []
-    compared, excuses = model_comparisons(by_model, random_seed)
+    compared, excuse = model_comparison(by_model, random_seed)
     of_estimators = [estimator_comparison(model, those) for model, those in by_model.items()]
-    comparisons = [(one, comparison_gallery(one.models, draw) if one.models else None) for one in compared]
+    comparisons: list[tuple[Compared, Gallery | None]] = []
+    if compared:
+        comparisons.append((compared, comparison_gallery(compared.models, draw)))
     comparisons += [(one, None) for one in of_estimators if one is not None]
     lights = [
         study.light,
@@ -78,9 +80,11 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         *(one.light for one in judged),
     ]
     findings = [
-        f"{_head(part, len(populations))}{text}" for part, _ in populations for text in part.sentences
+        (f"{_whose(part, len(populations))}{head}", text)
+        for part, _ in populations
+        for head, text in part.findings
     ]
-    findings += [one.sentence for one in compared]
+    findings += [("Models:", compared.sentence)] if compared else []
     shown = best_of(fits)
     return Contents(
         title=title or f"{joined(list(by_model))}: {count(data.sizes['subject'], 'subject')}",
@@ -97,7 +101,7 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         subject=subject_gallery(fits[shown], shown, typical_subject(fits[shown]), draw),
         checks=tuple(judged),
         comparisons=tuple(comparisons),
-        excuses=tuple(excuses),
+        excuse=excuse,
         methods=methods.paragraphs(fits) if methods.is_described() else {},
         provenance=methods.provenance(fits),
         made_with=methods.made_with(),
@@ -105,7 +109,7 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
     )
 
 
-def _head(part: PopulationPart, n: int) -> str:
+def _whose(part: PopulationPart, n: int) -> str:
     """Whose finding it is, where there are several posteriors."""
     return "" if n == 1 else f"{part.name}: "
 

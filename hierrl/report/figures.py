@@ -16,15 +16,16 @@ from hierrl.fits import data_of, problem_of
 from hierrl.formulas.cells import EVERYBODY
 from hierrl.plots import plot_comparison, plot_estimates, plot_population, plot_predictive_check, plot_subject
 from hierrl.plots.axes import title_of
+from hierrl.plots.estimates import AXIS, STEP
 from hierrl.plots.groups import groups_of
 from hierrl.plots.style import INK, colour_of, marker_of
 from hierrl.report.parts import Gallery, Key, Picture
 from hierrl.summary.intervals import NAME
 
-TILE = 3.5
+TILE = 3.1
 """Inches of a picture of which three stand side by side on a wide screen, and one on a narrow one."""
 RESOLUTION = 150
-SETTINGS = {"svg.fonttype": "path", "svg.hashsalt": "hierrl"}
+SETTINGS: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "hierrl"}
 """Letters as outlines look alike everywhere; names within the file are the same on every run."""
 MOST_PARAMETERS = 12
 """Panels beyond are left to hr.plot_estimates and hr.plot_population."""
@@ -107,11 +108,14 @@ def estimates_gallery(fits: Mapping[str, xr.DataTree], group: str | None, draw: 
     first = next(iter(fits.values()))
     labels = list(problem_of(first).labels)[:MOST_PARAMETERS]
     levels = groups_of(data_of(first), group)
+    steps = len(fits) + any("population" in fit.children for fit in fits.values())
     pictures = [
         draw(
-            plot_estimates(fits, parameters=[label], group=group, figsize=(TILE, 2.9)),
-            f"Estimates of {title_of(label)} of every subject under {', '.join(fits)}, linked by lines, with median and "
-            "quartiles over subjects. The numbers are in the tables.",
+            plot_estimates(
+                fits, parameters=[label], group=group, figsize=(max(TILE, AXIS + STEP * steps), 2.9)
+            ),
+            f"Estimates of {title_of(label)} of every subject under {', '.join(fits)}, linked by lines, with median "
+            "and quartiles over subjects. The numbers are in the tables.",
             legend=False,
         )
         for label in labels
@@ -172,8 +176,8 @@ def comparison_gallery(comparison: Any, draw: Pictures) -> Gallery:
     best = comparison.table.index[0]
     picture = draw(
         plot_comparison(comparison),
-        f"Differences in score between {', '.join(map(str, comparison.table.index))}; {best} predicts best. The numbers "
-        "are in the table.",
+        f"Differences in score between {', '.join(map(str, comparison.table.index))}; {best} predicts best. "
+        "The numbers are in the table.",
     )
     return Gallery((picture,), "Differences to the best model, with one and two standard errors.")
 

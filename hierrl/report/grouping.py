@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hierrl.compare.scores import trial_scores
-from hierrl.data.validity import subject_index
-from hierrl.fits import data_of, model_of, settings_of
+from hierrl.fits import data_of, model_of, problem_of, settings_of, theta_of
 from hierrl.models.model import Model
 from hierrl.models.recursion.model import Recursion
+from hierrl.summary.behaviour import counts
 
 Fits = Mapping[str, xr.DataTree]
 
@@ -44,13 +43,10 @@ def best_of(fits: Fits) -> str:
 
 
 def typical_subject(fit: xr.DataTree) -> Any:
-    """The subject in the middle: with the median log score per scored choice."""
-    data = data_of(fit)
-    subject, scored = subject_index(data), data["scored"].values
-    size = data.sizes["subject"]
-    n = np.bincount(subject[scored], minlength=size)
-    total = np.bincount(subject[scored], trial_scores(fit, data)[scored], minlength=size)
-    each = np.divide(total, n, out=np.full(size, np.inf), where=n > 0)
-    order = np.argsort(np.where(np.isfinite(each), each, np.inf), kind="stable")
+    """The subject in the middle: with the median log-likelihood per scored choice, at the estimates."""
+    problem, scored = problem_of(fit), counts(data_of(fit)).scored
+    theta = theta_of(fit, problem)
+    loglik = problem.loglik(theta.reshape(-1, *theta.shape[2:]).mean(axis=0))
+    each = np.where(scored > 0, loglik / np.maximum(scored, 1), np.inf)
     middle = max(int(np.isfinite(each).sum()) - 1, 0) // 2
-    return data["subject"].values[order[middle]].item() if size else None
+    return problem.subjects[np.argsort(each, kind="stable")[middle]].item()

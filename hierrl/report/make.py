@@ -36,8 +36,8 @@ def report(
     ----------
     fits : DataTree or mapping of str to DataTree
         A fit, or fits of one or several models to the same choices under names of your choice: from `fit_convex`,
-        `fit_mle` or `fit_posterior`, or read by `load`. Models are compared if two of them were fitted alike; estimators
-        of one model are compared on the fitted choices (nothing is fitted again).
+        `fit_mle` or `fit_posterior`, or read by `load`. Models are compared if two of them were fitted alike;
+        estimators of one model are compared on the fitted choices (nothing is fitted again).
     path : str or Path
         File to write, ending in ``.html``.
     title : str, optional

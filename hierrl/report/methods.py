@@ -52,8 +52,8 @@ def provenance(fits: Mapping[str, xr.DataTree]) -> Table:
 def _how(settings: Mapping[str, object]) -> str:
     if settings["estimator"] == "posterior":
         return (
-            f"{settings['method']} ({settings['sampler']}), {settings['chains']} chains of {settings['draws']:,} draws after "
-            f"{settings['tune']:,} warm-up draws"
+            f"{settings['method']} ({settings['sampler']}), {settings['chains']} chains of {settings['draws']:,} draws "
+            f"after {settings['tune']:,} warm-up draws"
         )
     if settings["estimator"] == "mle":
         asked = settings.get("certify")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hierrl.models import models
+from hierrl.models.catalogue import CATALOGUE
 from hierrl.models.channels import Channel, Weight
 from hierrl.models.equations import capability, symbol
 from hierrl.models.learners import LEARNERS
 from hierrl.models.model import Model, Parameter
 from hierrl.models.recursion.model import Recursion
 from hierrl.report.equations import equations_of, mathml
-from hierrl.report.parts import number
+from hierrl.report.parts import MINUS, number
 
 REMEMBERS = {
     "reward": "rewards",
@@ -27,6 +28,7 @@ REMEMBERS = {
     "reward<0": "choices that cost",
 }
 LINKS = {"logit": "log-odds", "log": "logarithm", "identity": "the value itself"}
+LIKE = re.compile(r"\b[Aa]s (\w+)")
 SYMBOLS = {
     "x_i": "logit of arm i",
     "Q": "value, what is remembered of an arm",
@@ -91,9 +93,9 @@ def model_part(model: Model, fits: list[str], *, reward_scale: float) -> ModelPa
 
 
 def _words(model: Model) -> str:
-    known = models().get(model.name or "")
-    if known:
-        return known
+    if model.name in CATALOGUE:
+        entry = CATALOGUE[model.name]
+        return f"{entry.summary} {_explained(entry.summary)}({entry.source}.)"
     if isinstance(model, Recursion):
         return (
             f"A model of the user's own, one trial written in PyTensor, with the states {', '.join(model.starts)}. How "
@@ -102,6 +104,12 @@ def _words(model: Model) -> str:
     parts = [f"a trace of {REMEMBERS.get(one.signal, one.signal)}" for one in model.channels]
     parts += [f"the column {one.column}" for one in model.regressors]
     return f"Choices depend on {' and '.join(parts) or 'nothing that is remembered'}."
+
+
+def _explained(summary: str) -> str:
+    """The models that a summary refers to, in their own words."""
+    names = [name for name in LIKE.findall(summary) if name in CATALOGUE]
+    return "".join(f"[{name}: {CATALOGUE[name].summary}] " for name in names)
 
 
 def _symbols(model: Model) -> Iterator[tuple[str, str]]:
@@ -165,7 +173,7 @@ def _in_channel(channel: Channel, name: str) -> str:
 def _values(parameter: Parameter) -> str:
     if parameter.lower is None or parameter.upper is None:
         return "the range of the signal"
-    return f"{number(parameter.lower)} to {number(parameter.upper)}"
+    return f"{parameter.lower:g} to {parameter.upper:g}".replace("-", MINUS)
 
 
 def _remarks(model: Model, reward_scale: float) -> Iterator[str]:
@@ -174,8 +182,8 @@ def _remarks(model: Model, reward_scale: float) -> Iterator[str]:
         yield f"Fixed for all subjects: {given}."
     if reward_scale != 1:
         yield (
-            f"Ranges hold for rewards divided by {number(reward_scale)}, the largest one; all estimates in this report are "
-            "in the units of the data."
+            f"Ranges hold for rewards divided by {number(reward_scale)}, the largest one; all estimates in this report "
+            "are in the units of the data."
         )
     told = capability(model)
     yield f"{told[0].upper()}{told[1:].rstrip('.')}."

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from hierrl.summary.verdicts import Level
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+DIGITS = 3
+TINY = 1e-12
+TENTH = 0.1
+"""Shares below are given with a decimal."""
 CERTAIN = 0.999
 """Posterior probabilities above this are printed as such: draws don't tell them apart from 1."""
 
@@ -19,6 +26,9 @@ LIGHTS: dict[Level, tuple[str, str]] = {
     "bad": ("✕", "don’t use"),
 }
 """Sign and word of each level: nothing is told by colour alone."""
+
+
+Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,8 @@ class Light:
 
 def worst(levels: Iterable[Level]) -> Level:
     """The worst of some levels; good if there are none."""
-    order: tuple[Level, ...] = ("good", "mind", "bad")
-    return max(levels, key=order.index, default="good")
+    found = set(levels)
+    return "bad" if "bad" in found else "mind" if "mind" in found else "good"
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -106,6 +116,11 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         tuple(value if isinstance(value, Cell) else Cell(number(value)) for value in row) for row in given
     )
     return Table(caption, tuple(heads), cells, numeric)
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a table, with what it is indexed by as columns."""
+    return frame.reset_index().to_dict("records")
 
 
 def number(value: Any) -> str:
@@ -136,8 +151,17 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """An interval."""
-    return f"{number(low)} to {number(high)}"
+    """An interval, both ends with as many decimals as the larger one needs for three digits."""
+    largest = max(abs(low), abs(high))
+    if not (np.isfinite(largest) and largest > TINY):
+        return f"{number(low)} to {number(high)}"
+    decimals = max(0, DIGITS - 1 - int(np.floor(np.log10(largest))))
+    return f"{fixed(low, decimals)} to {fixed(high, decimals)}"
+
+
+def percent(share: float) -> str:
+    """A share."""
+    return DASH if share != share else f"{100 * share:.1f} %" if share < TENTH else f"{100 * share:.0f} %"
 
 
 def certainty(p: float) -> str:

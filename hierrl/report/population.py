@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -14,11 +12,12 @@ from hierrl.contrast import contrast
 from hierrl.fits import model_of, settings_of
 from hierrl.formulas.cells import EVERYBODY, levels_of
 from hierrl.formulas.reading import covariates_of, parse
-from hierrl.report.parts import Table, certainty, fixed, number, span, table
+from hierrl.report.parts import Cell, Row, Table, certainty, fixed, number, records, span, table
 from hierrl.summary import population_table
 from hierrl.summary.intervals import HIGH, LOW, NAME
 
 LOW, HIGH = LOW.lstrip("_"), HIGH.lstrip("_")
+OF_WHOM = {"median": "typical", "mean": "average", "mu": "(link scale)", "log_sigma": "log spread"}
 HEADLINES = 12
 """Sentences on differences that a summary has room for."""
 
@@ -33,8 +32,8 @@ class PopulationPart:
     contrasts: Table | None
     numbers: Table
     covariates: tuple[str, ...]
-    sentences: tuple[str, ...]
-    """What to take home."""
+    findings: tuple[tuple[str, str], ...]
+    """What to take home: about what, and the numbers."""
 
 
 def population_part(name: str, fit: xr.DataTree, model: str) -> PopulationPart:
@@ -48,7 +47,7 @@ def population_part(name: str, fit: xr.DataTree, model: str) -> PopulationPart:
         contrasts=None if found.empty else _differences(name, found),
         numbers=_numbers(name, numbers),
         covariates=tuple(covariates_in(fit)),
-        sentences=tuple([*_medians(numbers), *_in_words(found)]),
+        findings=(*_in_words(found), *_medians(numbers)),
     )
 
 
@@ -60,8 +59,8 @@ def covariates_in(fit: xr.DataTree) -> list[str]:
 
 def group_of(fit: xr.DataTree) -> str | None:
     """The one categorical covariate of the subjects in the formulas; None if there is none, or more than one."""
-    cells = fit["population"].to_dataset()["cell"].values if "population" in fit.children else []
-    data = fit["constant_data"].to_dataset()
+    cells = fit.children["population"].dataset["cell"].values if "population" in fit.children else []
+    data = fit.children["constant_data"].dataset
     names = {name for cell in cells for name in levels_of(str(cell)) if data[name].dims == ("subject",)}
     return names.pop() if len(names) == 1 else None
 
@@ -79,30 +78,25 @@ def contrasts_of(fit: xr.DataTree) -> pd.DataFrame:
 
 
 def _typical(name: str, numbers: pd.DataFrame) -> Table:
-    """Median, mean and spread of each parameter in each cell, on the natural scale."""
-    medians = numbers.loc[numbers["quantity"] == "median"]
-    means = numbers.loc[numbers["quantity"] == "mean"].set_index(["parameter", "of"])
+    """Median and mean of each parameter in each cell; in one row where the groups are alike."""
+    shown = numbers.loc[numbers["quantity"].isin(["median", "mean"])]
     rows = []
-    for parameter, part in medians.groupby("parameter", sort=False):
-        same = part["estimate"].nunique() == 1
-        for row in part.head(1).itertuples() if same else part.itertuples():
-            place = (parameter, row.of)
-            mean = means.loc[place] if place in means.index and not same else None
-            if same and (parameter, row.of) in means.index:
-                alike = means.loc[parameter]["estimate"].nunique() == 1
-                mean = means.loc[place] if alike else None
-            rows.append(
-                (
-                    str(parameter),
-                    spoken(EVERYBODY if same else str(row.of)),
-                    float(row.estimate),
-                    span(getattr(row, LOW), getattr(row, HIGH)),
-                    np.nan if mean is None else float(mean["estimate"]),
-                    "" if mean is None else span(mean[LOW], mean[HIGH]),
-                )
-            )
-    heads = ("parameter", "group", "typical subject", f"{NAME}", "average subject", f"{NAME} ")
-    return table(f"{name}: the population, in the units of the data", heads, rows)
+    for parameter, part in shown.groupby("parameter", sort=False):
+        cells = list(dict.fromkeys(part["of"]))
+        alike = all(
+            part.loc[part["quantity"] == one, "estimate"].nunique() == 1 for one in ("median", "mean")
+        )
+        for cell in cells[:1] if alike else cells:
+            mine = part.loc[part["of"] == cell].set_index("quantity")
+            who = spoken(EVERYBODY if alike else str(cell))
+            rows.append((str(parameter), who, _with_interval(mine, "median"), _with_interval(mine, "mean")))
+    heads = ("parameter", "group", "typical subject", "average subject")
+    return table(f"{name}: the population in the units of the data, with {NAME}", heads, rows)
+
+
+def _with_interval(rows: pd.DataFrame, quantity: str) -> Cell:
+    row = rows.loc[quantity]
+    return Cell(number(row["estimate"]), span(row[LOW], row[HIGH]))
 
 
 def spoken(cell: str) -> str:
@@ -112,32 +106,26 @@ def spoken(cell: str) -> str:
 
 
 def _differences(name: str, found: pd.DataFrame) -> Table:
-    shown = {
-        "median": "typical subject",
-        "mean": "average subject",
-        "mu": "link scale",
-        "log_sigma": "spread",
-    }
     rows = []
-    for row in found.itertuples():
-        if row.quantity == "mu" and row.contrast.count(" - ") and _has_natural(found, row):
-            continue  # the same on another scale; it is in the full table
+    for row in records(found):
+        if row["quantity"] == "mu" and _has_natural(found, row):
+            continue  # the same on another scale
+        where = f" ({row['at']})" if row["at"] else ""
         rows.append(
             (
-                str(row.parameter),
-                f"{row.contrast}{f' ({row.at})' if row.at else ''}".replace(" - ", " − "),
-                shown[str(row.quantity)],
-                float(row.mean),
-                span(row.eti95_low, row.eti95_high),
-                certainty(float(row.p_direction)),
+                str(row["parameter"]),
+                f"{row['contrast']}{where}".replace(" - ", " − "),
+                OF_WHOM[str(row["quantity"])],
+                Cell(number(row["mean"]), span(row[LOW], row[HIGH])),
+                Cell(certainty(float(row["p_direction"]))),
             )
         )
-    heads = ("parameter", "difference", "of the", "estimate", NAME, "P(direction)")
-    return table(f"{name}: differences", heads, rows)
+    heads = ("parameter", "difference", "subject", "estimate", "P(direction)")
+    return table(f"{name}: differences, with {NAME}", heads, rows)
 
 
-def _has_natural(found: pd.DataFrame, row: object) -> bool:
-    same = (found["parameter"] == row.parameter) & (found["contrast"] == row.contrast)  # type: ignore[attr-defined]
+def _has_natural(found: pd.DataFrame, row: Row) -> bool:
+    same = (found["parameter"] == row["parameter"]) & (found["contrast"] == row["contrast"])
     return bool((found.loc[same, "quantity"] == "median").any())
 
 
@@ -145,47 +133,46 @@ def _numbers(name: str, numbers: pd.DataFrame) -> Table:
     """Every number of the population with its diagnostics."""
     rows = [
         (
-            str(row.quantity),
-            str(row.parameter),
-            spoken(str(row.of)) if row.quantity in ("median", "mean") else str(row.of),
-            float(row.estimate),
-            float(row.sd),
-            span(getattr(row, LOW), getattr(row, HIGH)),
-            fixed(float(row.rhat), 3),
-            fixed(float(row.ess_bulk), 0),
+            str(row["quantity"]),
+            str(row["parameter"]),
+            spoken(str(row["of"])) if row["quantity"] in ("median", "mean") else str(row["of"]),
+            float(row["estimate"]),
+            float(row["sd"]),
+            span(row[LOW], row[HIGH]),
+            fixed(float(row["rhat"]), 3),
+            fixed(float(row["ess_bulk"]), 0),
         )
-        for row in numbers.itertuples()
+        for row in records(numbers)
     ]
     heads = ("quantity", "parameter", "of", "estimate", "sd", NAME, "R-hat", "effective draws")
     return table(f"{name}: all numbers of the population", heads, rows)
 
 
-def _medians(numbers: pd.DataFrame) -> Iterator[str]:
-    """The typical subject of each parameter, in a sentence."""
+def _medians(numbers: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """The typical subject of each parameter."""
     medians = numbers.loc[numbers["quantity"] == "median"]
-    slope = re.compile(":")
     for parameter, part in medians.groupby("parameter", sort=False):
-        if slope.search(str(parameter)):
-            continue
+        if ":" in str(parameter):
+            continue  # a slope within subjects has no natural scale
         part = part.head(1).assign(of=EVERYBODY) if part["estimate"].nunique() == 1 else part
         told = [
-            f"{number(row.estimate)} ({NAME} {span(getattr(row, LOW), getattr(row, HIGH))})"
-            + ("" if row.of == EVERYBODY else f" in {spoken(str(row.of))}")
-            for row in part.itertuples()
+            ("" if row["of"] == EVERYBODY else f"{spoken(str(row['of']))} ")
+            + f"{number(row['estimate'])} ({NAME} {span(row[LOW], row[HIGH])})"
+            for row in records(part)
         ]
-        yield f"{parameter} of a typical subject: {'; '.join(told)}."
+        yield f"{parameter} of a typical subject:", f"{'; '.join(told)}."
 
 
-def _in_words(found: pd.DataFrame) -> Iterator[str]:
-    """Differences of typical subjects, in sentences."""
+def _in_words(found: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Differences between typical subjects."""
     if found.empty:
         return
     medians = found.loc[found["quantity"] == "median"].head(HEADLINES)
-    for row in medians.itertuples():
-        excluded = row.eti95_low > 0 or row.eti95_high < 0
-        where = f" ({row.at})" if row.at else ""
+    for row in records(medians):
+        excluded = row[LOW] > 0 or row[HIGH] < 0
+        where = f" ({row['at']})" if row["at"] else ""
         yield (
-            f"{row.parameter}, {str(row.contrast).replace(' - ', ' minus ')}{where}: {number(row.mean)} ({NAME} "
-            f"{span(row.eti95_low, row.eti95_high)}, which {'excludes' if excluded else 'includes'} 0; probability of "
-            f"direction {certainty(float(row.p_direction))})."
+            f"{row['parameter']}, {str(row['contrast']).replace(' - ', ' minus ')}{where}:",
+            f"{number(row['mean'])} ({NAME} {span(row[LOW], row[HIGH])}, which "
+            f"{'excludes' if excluded else 'includes'} 0; probability of direction {certainty(row['p_direction'])}).",
         )

@@ -10,16 +10,19 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.data.validity import session_starts, subject_index
-from hierrl.report.parts import Light, Table, number, table
+from hierrl.report.parts import Cell, Light, Table, number, percent, table
 from hierrl.summary import summarise
 from hierrl.summary.behaviour import counts
 
 FloatArray = npt.NDArray[np.float64]
 
 QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+HEADS = ("lowest", "lower quartile", "median", "upper quartile", "highest")
+SHARES = ("trials missed", "choices of the favourite arm", "choices of the same arm as before")
+"""Measures that are given in per cent."""
 WHAT_TO_DO = (
-    "Look at their trials (hr.plot_subject). Leave subjects out only by a rule that was set before the fits, and report "
-    "results with and without them."
+    "Look at their trials (hr.plot_subject). Leave subjects out only by a rule that was set before the fits, and "
+    "report results with and without them."
 )
 
 
@@ -61,8 +64,9 @@ def spread_table(data: xr.Dataset) -> Table:
     for name, values in measures(data).items():
         known = values[np.isfinite(values)]
         if known.size:
-            rows.append((name, *(float(q) for q in np.quantile(known, QUARTILES))))
-    return table("Subjects", ("by subject", "lowest", "quartile", "median", "quartile", "highest"), rows)
+            write = percent if name in SHARES else number
+            rows.append((name, *(Cell(write(float(q))) for q in np.quantile(known, QUARTILES))))
+    return table("Of each subject", ("", *HEADS), rows)
 
 
 def measures(data: xr.Dataset) -> dict[str, FloatArray]:
@@ -84,10 +88,10 @@ def measures(data: xr.Dataset) -> dict[str, FloatArray]:
     favourite = np.max([share(choice == i, made) for i in range(data.sizes["arm"])], axis=0)
     return {
         "trials": each.trials.astype(np.float64),
-        "share of trials missed": each.missed / np.maximum(each.trials, 1),
+        "trials missed": each.missed / np.maximum(each.trials, 1),
         "reward per choice": share(reward, known),
-        "share of the arm chosen most": favourite,
-        "P(same arm as before)": share(choice == before, paired),
+        "choices of the favourite arm": favourite,
+        "choices of the same arm as before": share(choice == before, paired),
     }
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.convex import CERTIFIED
-from hierrl.fits import data_of, problem_of, settings_of
+from hierrl.fits import data_of, settings_of
 from hierrl.report.parts import DASH, KINDS, Cell, Table, fixed, number, span, table
 from hierrl.report.study import covariates_shown
 from hierrl.summary.behaviour import counts
@@ -53,7 +53,7 @@ def fit_part(name: str, fit: xr.DataTree, model: str) -> FitPart:
 
 def certificate(fit: xr.DataTree) -> str:
     """What is proven of a fit, in words."""
-    stats = fit["fit_stats"].to_dataset()
+    stats = fit.children["fit_stats"].dataset
     if settings_of(fit)["estimator"] == "posterior":
         good = int(stats["converged"].values.sum())
         return f"Posterior means with {NAME}. The chains agree for {good:,} of {stats.sizes['subject']:,} subjects."
@@ -79,7 +79,7 @@ def estimates_of(fit: xr.DataTree) -> Iterator[tuple[str, FloatArray]]:
 
 
 def _spread(name: str, fit: xr.DataTree) -> Table:
-    held = fit["fit_stats"]["at_bound"]
+    held = fit.children["fit_stats"].dataset["at_bound"]
     is_point = settings_of(fit)["estimator"] != "posterior"
     rows = []
     for label, draws in estimates_of(fit):
@@ -97,7 +97,7 @@ def _spread(name: str, fit: xr.DataTree) -> Table:
 
 def _each(name: str, fit: xr.DataTree) -> Table:
     data = data_of(fit)
-    stats = fit["fit_stats"].to_dataset()
+    stats = fit.children["fit_stats"].dataset
     covariates = [one for one in covariates_shown(data) if data[one].dims == ("subject",)]
     each = counts(data)
     estimates = {label: list(_cells(fit, label, draws)) for label, draws in estimates_of(fit)}
@@ -119,7 +119,7 @@ def _each(name: str, fit: xr.DataTree) -> Table:
 
 def _is_reference(fit: xr.DataTree, label: str) -> bool:
     """The bias of the first arm, which is 0 by definition."""
-    return label.startswith("bias[") and label not in fit["fit_stats"]["parameter"].values
+    return label.startswith("bias[") and label not in fit.children["fit_stats"].dataset["parameter"].values
 
 
 def _plain(value: object) -> str:
@@ -132,7 +132,7 @@ def _cells(fit: xr.DataTree, label: str, draws: FloatArray) -> Iterator[Cell]:
         for mean, ends in zip(draws.mean(axis=1), zip(low, high, strict=True), strict=True):
             yield Cell(number(mean), span(*ends))
         return
-    held = fit["fit_stats"]["at_bound"]
+    held = fit.children["fit_stats"].dataset["at_bound"]
     flags = (
         held.sel(parameter=label).values if label in held["parameter"].values else np.zeros(len(draws), bool)
     )

@@ -10,22 +10,24 @@ import xarray as xr
 from hierrl.fits import settings_of
 from hierrl.report.parts import KINDS, Light, count, worst
 from hierrl.summary import verdict_of
+from hierrl.summary.verdicts import MANY_HELD, SEVERAL, Level
 
 TIME = "Time:"
 """What a remark begins with that says nothing of trust."""
 TO_DO = "What to do: "
 
 FAILED = (
-    "Read their status in the table of subjects and look at their trials (hr.plot_subject). Priors and population leave "
-    "them out by themselves."
+    "Read their status in the table of subjects and look at their trials (hr.plot_subject). Priors and population "
+    "leave them out by themselves."
 )
 HELD = (
-    "Do not test or average these estimates: the data don't tell them apart from the bound. A posterior (hr.fit_posterior) "
-    "shares strength between subjects; a model with fewer parameters may do."
+    "Do not test or average these estimates: the data don't tell them apart from the bound. A posterior "
+    "(hr.fit_posterior) shares strength between subjects; a model with fewer parameters may do."
 )
 NO_PROOF = "Prove the optimum by branch and bound: hr.fit_mle(..., certify=1e-3)."
-LARGE_GAP = 0.5
-"""Nats by which a point fit may miss its optimum before one has to mind."""
+LARGE_GAP = 1.92
+"""Nats by which a point fit may miss its optimum before one has to mind: a likelihood-ratio test with one degree of
+freedom would not tell such values apart."""
 NOT_SAMPLED = "Do not report these numbers. "
 
 
@@ -35,7 +37,7 @@ def light_of(name: str, fit: xr.DataTree) -> Light:
     sentences = [text for _, text in verdict.remarks if not text.startswith((TIME, TO_DO))]
     advice = [text.removeprefix(TO_DO) for _, text in verdict.remarks if text.startswith(TO_DO)]
     kind = settings_of(fit)["estimator"]
-    levels = [verdict.level]
+    levels: list[Level] = [verdict.level]
     if kind != "posterior":
         for level, text in _of_points(fit):
             levels.append(level)
@@ -46,8 +48,8 @@ def light_of(name: str, fit: xr.DataTree) -> Light:
     return Light(worst(levels), f"{name} ({KINDS[kind]})", tuple(sentences), told, "subjects")
 
 
-def _of_points(fit: xr.DataTree) -> Iterator[tuple]:
-    stats = fit["fit_stats"].to_dataset()
+def _of_points(fit: xr.DataTree) -> Iterator[tuple[Level, str]]:
+    stats = fit.children["fit_stats"].dataset
     if not stats["converged"].values.all():
         yield "mind", FAILED
     held = stats["at_bound"].values
@@ -59,8 +61,6 @@ def _of_points(fit: xr.DataTree) -> Iterator[tuple]:
 
 
 def _many(held: np.ndarray) -> bool:
-    from hierrl.summary.verdicts import MANY_HELD, SEVERAL
-
     return len(held) >= SEVERAL and bool((held.mean(axis=0) > MANY_HELD).any())
 
 
