@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison calibrate docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-studies calibrate docs check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -68,6 +68,10 @@ bench-checks: setup ## two real studies checked (DATA=<folder>), and docs/checks
 bench-comparison: setup ## models of two real studies compared (DATA=<folder>), and docs/comparison.md
 	$(BIN)/python benchmarks/comparison.py $(DATA) $(ARGS)
 	$(BIN)/python benchmarks/comparison_page.py
+
+bench-studies: setup ## simulation studies of designs (DATA=<folder>), and docs/studies.md
+	$(BIN)/python benchmarks/studies.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/studies_page.py
 
 bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against NumPyro, PyMC and Stan, and docs/speed.md
 	$(BIN)/python benchmarks/posterior.py $(ARGS)

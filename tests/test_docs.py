@@ -12,7 +12,7 @@ import pytest
 from tests.test_readme import as_number, pieces
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("population.md", "marginal.md", "checks.md")
+PAGES = ("population.md", "marginal.md", "checks.md", "studies.md")
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
 
 RELATIVE, ABSOLUTE = 0.2, 0.1
