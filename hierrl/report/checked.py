@@ -68,4 +68,4 @@ def _light(model: str, failed: list[str], n: int) -> Light:
             link="checks",
         )
     missed = f"The model misses {len(failed)} of {count(n, 'respect')} checked: {joined(failed)}."
-    return Light("mind", what, (missed,), WHAT_TO_DO, "checks")
+    return Light("mind", what, (missed,), WHAT_TO_DO, link="checks")

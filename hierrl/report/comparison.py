@@ -110,7 +110,7 @@ def _verdict(comparison: ModelComparison) -> str:
         word = "better than" if apart > CLEAR * error else "better than, but not clearly so,"
     risk = comparison.random_effects.omnibus_risk
     return (
-        f"{first} predicts choices {word} {second}: by {fixed(apart, 1)} nats (standard error {fixed(error, 1)}). The "
+        f"{first} predicts choices {word} {second}: by {number(apart)} nats (standard error {number(error)}). The "
         f"probability that all models are equally frequent among subjects is {number(risk)}."
     )
 

@@ -102,7 +102,7 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         checks=tuple(judged),
         comparisons=tuple(comparisons),
         excuse=excuse,
-        methods=methods.paragraphs(fits) if methods.is_described() else {},
+        methods=methods.paragraphs(fits),
         provenance=methods.provenance(fits),
         made_with=methods.made_with(),
         seed=random_seed,

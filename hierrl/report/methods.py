@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from importlib.util import find_spec
 
 import xarray as xr
 
 from hierrl import __version__
+from hierrl.describe import describe
 from hierrl.fits import VERSIONS, settings_of
 from hierrl.report.parts import KINDS, Cell, Table, fixed, table
-
-DESCRIBED = "hierrl.describe"
 
 
 def paragraphs(fits: Mapping[str, xr.DataTree]) -> dict[str, str]:
     """A methods paragraph for each fit."""
-    from hierrl.describe import describe
-
     return {name: describe(fit).text for name, fit in fits.items()}
 
 
@@ -64,8 +60,3 @@ def _how(settings: Mapping[str, object]) -> str:
 def made_with() -> str:
     """What wrote the report."""
     return f"hierrl {__version__}, Python {platform.python_version()}"
-
-
-def is_described() -> bool:
-    """Whether this package can write methods paragraphs."""
-    return find_spec(DESCRIBED) is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hierrl.models.catalogue import CATALOGUE
 from hierrl.models.channels import Channel, Weight
-from hierrl.models.equations import capability, symbol
+from hierrl.models.equations import symbol
 from hierrl.models.learners import LEARNERS
 from hierrl.models.model import Model, Parameter
 from hierrl.models.recursion.model import Recursion
@@ -185,5 +185,7 @@ def _remarks(model: Model, reward_scale: float) -> Iterator[str]:
             f"Ranges hold for rewards divided by {number(reward_scale)}, the largest one; all estimates in this report "
             "are in the units of the data."
         )
-    told = capability(model)
-    yield f"{told[0].upper()}{told[1:].rstrip('.')}."
+    if model.supports.bound:
+        yield "That a point fit of this model is the best one can be proven (see certificate, under Words)."
+    else:
+        yield f"There is no certificate for point fits. {' '.join(model.supports.reasons)}"

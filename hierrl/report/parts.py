@@ -14,6 +14,8 @@ from hierrl.summary.verdicts import Level
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 DIGITS = 3
+SMALL, SMALLEST = 1e-3, 1e-6
+"""Numbers below have two digits, and an exponent."""
 TINY = 1e-12
 TENTH = 0.1
 """Shares below are given with a decimal."""
@@ -22,8 +24,8 @@ CERTAIN = 0.999
 
 LIGHTS: dict[Level, tuple[str, str]] = {
     "good": ("✓", "good"),
-    "mind": ("!", "mind"),
-    "bad": ("✕", "don’t use"),
+    "mind": ("!", "take care"),
+    "bad": ("✕", "do not use"),
 }
 """Sign and word of each level: nothing is told by colour alone."""
 
@@ -86,6 +88,8 @@ class Light:
     what: str
     sentences: tuple[str, ...]
     advice: str = ""
+    details: tuple[str, ...] = ()
+    """What is good to know, but asks for nothing."""
     link: str = ""
     """Section that says more."""
 
@@ -136,11 +140,17 @@ def number(value: Any) -> str:
         return DASH
     if abs(value) >= 1000 or (value.is_integer() and abs(value) >= 10):
         text = f"{value:,.0f}"
-    elif abs(value) < 1e-3:
-        text = "0" if value == 0 else f"{value:.1e}"
+    elif abs(value) < SMALL:
+        text = "0" if value == 0 else _small(value)
     else:
         text = f"{value:#.3g}".rstrip(".")
     return text.replace("-", MINUS)
+
+
+def _small(value: float) -> str:
+    if abs(value) < SMALLEST:
+        return f"{value:.1e}"
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -161,7 +171,9 @@ def span(low: float, high: float) -> str:
 
 def percent(share: float) -> str:
     """A share."""
-    return DASH if share != share else f"{100 * share:.1f} %" if share < TENTH else f"{100 * share:.0f} %"
+    if not share > 0:
+        return DASH if share != share else "0 %"
+    return f"{100 * share:.1f} %" if share < TENTH else f"{100 * share:.0f} %"
 
 
 def certainty(p: float) -> str:

@@ -18,6 +18,12 @@ from hierrl.summary.intervals import HIGH, LOW, NAME
 
 LOW, HIGH = LOW.lstrip("_"), HIGH.lstrip("_")
 OF_WHOM = {"median": "typical", "mean": "average", "mu": "(link scale)", "log_sigma": "log spread"}
+TAILS = (
+    "Long tail: estimates are posterior means, and a few very large draws take this one out of its own interval. Read "
+    "the interval."
+)
+LONG_TAIL = "long tail"
+"""Said of a posterior mean that a few very large draws take out of its own interval."""
 HEADLINES = 12
 """Sentences on differences that a summary has room for."""
 
@@ -29,6 +35,7 @@ class PopulationPart:
     name: str
     model: str
     typical: Table
+    note: str
     contrasts: Table | None
     numbers: Table
     covariates: tuple[str, ...]
@@ -39,11 +46,12 @@ class PopulationPart:
 def population_part(name: str, fit: xr.DataTree, model: str) -> PopulationPart:
     """Tell the population of a posterior."""
     numbers = population_table(fit)
-    found = contrasts_of(fit)
+    found, typical = contrasts_of(fit), _typical(name, numbers)
     return PopulationPart(
         name=name,
         model=model,
-        typical=_typical(name, numbers),
+        typical=typical,
+        note=TAILS if any(LONG_TAIL in cell.below for row in typical.rows for cell in row) else "",
         contrasts=None if found.empty else _differences(name, found),
         numbers=_numbers(name, numbers),
         covariates=tuple(covariates_in(fit)),
@@ -96,7 +104,8 @@ def _typical(name: str, numbers: pd.DataFrame) -> Table:
 
 def _with_interval(rows: pd.DataFrame, quantity: str) -> Cell:
     row = rows.loc[quantity]
-    return Cell(number(row["estimate"]), span(row[LOW], row[HIGH]))
+    outside = not row[LOW] <= row["estimate"] <= row[HIGH]
+    return Cell(number(row["estimate"]), span(row[LOW], row[HIGH]) + (f", {LONG_TAIL}" if outside else ""))
 
 
 def spoken(cell: str) -> str:
@@ -110,6 +119,8 @@ def _differences(name: str, found: pd.DataFrame) -> Table:
     for row in records(found):
         if row["quantity"] == "mu" and _has_natural(found, row):
             continue  # the same on another scale
+        if row["quantity"] == "mean" and _is_median(found, row):
+            continue
         where = f" ({row['at']})" if row["at"] else ""
         rows.append(
             (
@@ -127,6 +138,16 @@ def _differences(name: str, found: pd.DataFrame) -> Table:
 def _has_natural(found: pd.DataFrame, row: Row) -> bool:
     same = (found["parameter"] == row["parameter"]) & (found["contrast"] == row["contrast"])
     return bool((found.loc[same, "quantity"] == "median").any())
+
+
+def _is_median(found: pd.DataFrame, row: Row) -> bool:
+    """Whether average and typical subject differ alike, as where the link is the identity."""
+    same = (
+        (found["parameter"] == row["parameter"])
+        & (found["contrast"] == row["contrast"])
+        & (found["at"] == row["at"])
+    )
+    return bool((found.loc[same & (found["quantity"] == "median"), "mean"] == row["mean"]).any())
 
 
 def _numbers(name: str, numbers: pd.DataFrame) -> Table:

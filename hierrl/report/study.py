@@ -46,7 +46,7 @@ def study_of(data: xr.Dataset) -> Study:
         for role, column in summary.columns.items()
     )
     light = (
-        Light("mind", "Data", tuple(summary.oddities), WHAT_TO_DO, "data")
+        Light("mind", "Data", tuple(summary.oddities), WHAT_TO_DO, link="data")
         if summary.oddities
         else Light(
             "good",
@@ -63,7 +63,7 @@ def spread_table(data: xr.Dataset) -> Table:
     rows = []
     for name, values in measures(data).items():
         known = values[np.isfinite(values)]
-        if known.size:
+        if known.size and (name != "trials missed" or known.any()):
             write = percent if name in SHARES else number
             rows.append((name, *(Cell(write(float(q))) for q in np.quantile(known, QUARTILES))))
     return table("Of each subject", ("", *HEADS), rows)
@@ -109,5 +109,5 @@ def headline(data: xr.Dataset) -> tuple[tuple[str, str], ...]:
         (number(data.sizes["subject"]), "subject" if data.sizes["subject"] == 1 else "subjects"),
         (number(int(each.trials.sum())), "trials"),
         (number(data.sizes["arm"]), "arms"),
-        (f"{missed:.1%}", "missed"),
+        (percent(missed), "missed"),
     )

@@ -24,40 +24,47 @@ HELD = (
     "Do not test or average these estimates: the data don't tell them apart from the bound. A posterior "
     "(hr.fit_posterior) shares strength between subjects; a model with fewer parameters may do."
 )
-NO_PROOF = "Prove the optimum by branch and bound: hr.fit_mle(..., certify=1e-3)."
+PROVE = "Search and prove it by branch and bound: hr.fit_mle(..., certify=1e-3)."
+CLIMB = "Take the maximum likelihood fit that starts from these: hr.fit_mle(model, data, start=..., certify=1e-3)."
 LARGE_GAP = 1.92
 """Nats by which a point fit may miss its optimum before one has to mind: a likelihood-ratio test with one degree of
 freedom would not tell such values apart."""
-NOT_SAMPLED = "Do not report these numbers. "
+NOT_SAMPLED = "Do not report these numbers."
 
 
 def light_of(name: str, fit: xr.DataTree) -> Light:
-    """The judgement of a fit."""
-    verdict = verdict_of(fit)
-    sentences = [text for _, text in verdict.remarks if not text.startswith((TIME, TO_DO))]
+    """The judgement of a fit: what asks for care is told first."""
+    verdict, kind = verdict_of(fit), settings_of(fit)["estimator"]
+    remarks = [(level, text) for level, text in verdict.remarks if not text.startswith((TIME, TO_DO))]
     advice = [text.removeprefix(TO_DO) for _, text in verdict.remarks if text.startswith(TO_DO)]
-    kind = settings_of(fit)["estimator"]
+    (_, first), *rest = remarks
     levels: list[Level] = [verdict.level]
     if kind != "posterior":
-        for level, text in _of_points(fit):
-            levels.append(level)
+        for text in _advice(fit):
+            levels.append("mind")
             advice.append(text)
     elif verdict.level == "bad":
         advice.insert(0, NOT_SAMPLED)
-    told = " ".join(text[:1].upper() + text[1:] for text in map(str.strip, advice))
-    return Light(worst(levels), f"{name} ({KINDS[kind]})", tuple(sentences), told, "subjects")
+    return Light(
+        worst(levels),
+        f"{name} ({KINDS[kind]})",
+        (first, *(text for level, text in rest if level != "good")),
+        " ".join(text[:1].upper() + text[1:] for text in advice),
+        tuple(text for level, text in rest if level == "good"),
+        "subjects",
+    )
 
 
-def _of_points(fit: xr.DataTree) -> Iterator[tuple[Level, str]]:
-    stats = fit.children["fit_stats"].dataset
+def _advice(fit: xr.DataTree) -> Iterator[str]:
+    """What to do about point fits."""
+    stats, kind = fit.children["fit_stats"].dataset, settings_of(fit)["estimator"]
     if not stats["converged"].values.all():
-        yield "mind", FAILED
-    held = stats["at_bound"].values
-    if settings_of(fit)["estimator"] == "mle" and _many(held):
-        yield "mind", HELD
-    gap = stats["gap"].values
-    if np.nanmax(gap, initial=0.0) > LARGE_GAP:
-        yield "mind", NO_PROOF
+        yield FAILED
+    if kind == "mle" and _many(stats["at_bound"].values):
+        yield HELD
+    gap = float(np.nanmax(stats["gap"].values, initial=0.0))
+    if gap > LARGE_GAP:
+        yield f"Some fits may miss their optimum by up to {gap:.2g} nats. {PROVE if kind == 'mle' else CLIMB}"
 
 
 def _many(held: np.ndarray) -> bool:
