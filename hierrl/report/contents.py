@@ -49,7 +49,9 @@ class Contents:
     checks: tuple[Checked, ...]
     comparisons: tuple[tuple[Compared, Gallery | None], ...]
     excuse: str
-    methods: Mapping[str, str]
+    methods: tuple[tuple[str, str], ...]
+    """Paragraphs of the fits that speak for their models, by name."""
+    further_methods: tuple[tuple[str, str], ...]
     provenance: Table
     made_with: str
     seed: int
@@ -85,7 +87,7 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         for head, text in part.findings
     ]
     findings += [("Models:", compared.sentence)] if compared else []
-    shown = best_of(fits)
+    shown, best = best_of(fits), [best_of(those) for those in by_model.values()]
     return Contents(
         title=title or f"{joined(list(by_model))}: {count(data.sizes['subject'], 'subject')}",
         date=f"{datetime.date.today():%-d %B %Y}",
@@ -102,7 +104,8 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         checks=tuple(judged),
         comparisons=tuple(comparisons),
         excuse=excuse,
-        methods=methods.paragraphs(fits),
+        methods=methods.paragraphs(fits, best),
+        further_methods=methods.paragraphs(fits, (name for name in fits if name not in best)),
         provenance=methods.provenance(fits),
         made_with=methods.made_with(),
         seed=random_seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import xarray as xr
 
@@ -14,9 +14,9 @@ from hierrl.fits import VERSIONS, settings_of
 from hierrl.report.parts import KINDS, Cell, Table, fixed, table
 
 
-def paragraphs(fits: Mapping[str, xr.DataTree]) -> dict[str, str]:
-    """A methods paragraph for each fit."""
-    return {name: describe(fit).text for name, fit in fits.items()}
+def paragraphs(fits: Mapping[str, xr.DataTree], names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Names of fits with their methods paragraphs."""
+    return tuple((name, describe(fits[name]).text) for name in names)
 
 
 def provenance(fits: Mapping[str, xr.DataTree]) -> Table:

@@ -13,7 +13,7 @@ from hierrl.models.learners import LEARNERS
 from hierrl.models.model import Model, Parameter
 from hierrl.models.recursion.model import Recursion
 from hierrl.report.equations import equations_of, mathml
-from hierrl.report.parts import MINUS, number
+from hierrl.report.parts import MINUS, joined, number
 
 REMEMBERS = {
     "reward": "rewards",
@@ -23,9 +23,13 @@ REMEMBERS = {
     "forgone": "what arms not chosen would have paid",
     "reward+": "rewards above 0",
     "reward-": "rewards below 0",
-    "sign(reward)": "wins and losses, whatever their size",
+    "sign(reward)": "the signs of outcomes",
     "reward>=0": "choices that paid",
     "reward<0": "choices that cost",
+}
+PLAIN = {
+    "bias": "constant preference for an arm; 0 for the first",
+    "lapse": "share of choices made at random",
 }
 LINKS = {"logit": "log-odds", "log": "logarithm", "identity": "the value itself"}
 LIKE = re.compile(r"\b[Aa]s (\w+)")
@@ -136,38 +140,36 @@ def meaning(model: Model, parameter: Parameter) -> str:
     """What a parameter is, in words."""
     if isinstance(model, Recursion):
         return f"{parameter.kind} of the user's model"
-    found = [text for one in model.channels if (text := _in_channel(one, parameter.name))]
+    roles: dict[str, list[str]] = {}
+    for channel in model.channels:
+        if role := _role(channel, parameter.name):
+            roles.setdefault(role, []).append(REMEMBERS.get(channel.signal, channel.signal))
+    found = [role.format(joined(what)) for role, what in roles.items()]
     found += [f"weight of {one.column}" for one in model.regressors if one.weight == parameter.name]
-    if parameter.kind == "bias":
-        found.append("constant preference for an arm; 0 for the first")
-    if parameter.kind == "lapse":
-        found.append("share of choices made at random")
-    text = "; ".join(dict.fromkeys(found)) or parameter.kind
+    if parameter.kind in PLAIN:
+        found.append(PLAIN[parameter.kind])
+    text = "; ".join(found) or parameter.kind
     return f"{text}, for each arm" if parameter.per_arm and parameter.kind != "bias" else text
 
 
-def _in_channel(channel: Channel, name: str) -> str:
-    """The role of a name in a channel; empty if it has none."""
-    what = REMEMBERS.get(channel.signal, channel.signal)
+def _role(channel: Channel, name: str) -> str:
+    """What a name does in a channel, with a gap for what the channel remembers; empty if nothing."""
     first, second = channel.rates
     weight = Weight.parse(channel.weight)
     if name in weight.names:
-        strength = f"how strongly {what} sway choices"
-        return strength if len(weight.names) == 1 or name == weight.names[0] else f"factor of {what}"
+        return "how strongly {} sway choices" if name == weight.names[0] else "factor of {}"
     if channel.learner != "delta":
         roles = {channel.role(role): role.meaning for role in LEARNERS[channel.learner].roles}
         return roles.get(name, "")
     if name in (first, second):
         by = "outcomes" if channel.rate_by == "reward" else "prediction errors"
         when = "" if first == second else f" after {'positive' if name == first else 'negative'} {by}"
-        return f"how fast values follow {what}{when}: 0 not at all, 1 the last one only"
-    if name == channel.decay:
-        return f"how fast {what} of arms not chosen are forgotten"
-    if name == channel.start:
-        return "value before the first trial"
-    if name == channel.utility:
-        return f"exponent of {what}: below 1, large ones count less than in proportion"
-    return ""
+        return f"how fast values follow {{}}{when}: 0 not at all, 1 the last one only"
+    return {
+        channel.decay: "how fast {} are forgotten for arms not chosen",
+        channel.start: "value before the first trial",
+        channel.utility: "exponent of {}: below 1, large ones count less than in proportion",
+    }.get(name, "")
 
 
 def _values(parameter: Parameter) -> str:

@@ -131,7 +131,7 @@ def _differences(name: str, found: pd.DataFrame) -> Table:
                 Cell(certainty(float(row["p_direction"]))),
             )
         )
-    heads = ("parameter", "difference", "subject", "estimate", "P(direction)")
+    heads = ("parameter", "difference", "subject", "estimate", "direction")
     return table(f"{name}: differences, with {NAME}", heads, rows)
 
 
