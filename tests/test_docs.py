@@ -12,7 +12,7 @@ import pytest
 from tests.test_readme import as_number, pieces
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("population.md", "marginal.md", "checks.md", "studies.md")
+PAGES = ("population.md", "marginal.md", "checks.md", "report.md", "studies.md")
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
 
 RELATIVE, ABSOLUTE = 0.2, 0.1
@@ -36,7 +36,8 @@ def assert_alike(shown: str, printed: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_code_of_a_page_runs_and_prints_what_is_shown(page):
+def test_code_of_a_page_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for what a page writes
     namespace: dict[str, object] = {}
     for block in blocks(page):
         printed = io.StringIO()

@@ -13,13 +13,16 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import hierrl as hr
+from hierrl.fits import SETTINGS
 from hierrl.models.catalogue import CATALOGUE
 from hierrl.report.equations import equations_of, mathml
 from hierrl.report.grouping import by_model_of, typical_subject
 from hierrl.report.models import model_part
 from hierrl.report.parts import certainty, number, percent, span
+from hierrl.report.population import contrasts_of, group_of
 from hierrl.report.study import measures
 from tests.pages import Page
 
@@ -182,7 +185,7 @@ def test_methods_versions_and_seed_are_there(page, fits):
     assert hr.describe(fits["posterior"]).parts["estimation"][0] in page.text
     made = table_of(page, "How each fit was made").set_index("fit")
     assert made.loc["posterior", "seed"] == "1"
-    assert f"hierrl {hr.__version__}" in made.loc["convex", "versions"]
+    assert f"convex, ML <rw>, posterior and sticky: made with hierrl {hr.__version__}, numpy" in page.text
     assert "Seed of the checks and comparisons in this report: 1." in page.text
 
 
@@ -262,13 +265,43 @@ def test_typical_subject_has_the_median_log_likelihood_per_choice(data, fits):
     assert typical_subject(fits["sticky"]) == each.index[(len(each) - 1) // 2]
 
 
+def test_slopes_within_subjects_are_contrasted_between_groups_on_the_link_scale(fits):
+    cells = [f"group={g}, drug={d}" for g in ("a", "b") for d in ("off", "on")]
+    rng = np.random.default_rng(0)
+    alpha = rng.uniform(0.2, 0.8, (1, 200, 4))
+    slope = np.repeat(rng.normal([0.5, -0.3], 0.1, (1, 200, 2)), 2, axis=2)
+    median = xr.DataArray(
+        np.stack([alpha, slope], axis=2),
+        dims=("chain", "draw", "parameter", "cell"),
+        coords={"parameter": ["alpha", "alpha:drug[on]"], "cell": cells},
+    )
+    population = xr.Dataset(
+        dict.fromkeys(("median", "mean"), median) | {"sigma": median.isel(cell=0, drop=True)}
+    )
+    fit = fits["posterior"].copy()
+    fit["population"] = xr.DataTree(population.assign_attrs(slopes=json.dumps(["alpha:drug[on]"])))
+    fit.attrs[SETTINGS] = json.dumps(
+        json.loads(fit.attrs[SETTINGS]) | {"formula": {"alpha": "1 + group * drug"}}
+    )
+    found = contrasts_of(fit).query("quantity == 'mu'").set_index(["parameter", "contrast"])["mean"]
+    assert found.index.tolist() == [("alpha", "b - a"), ("alpha", "on - off"), ("alpha:drug[on]", "b - a")]
+    assert found["alpha:drug[on]", "b - a"] == pytest.approx((slope[..., 2] - slope[..., 0]).mean())
+
+
+def test_groups_are_those_of_the_formula_or_the_only_ones_in_the_data(fits, data):
+    assert group_of(fits["posterior"]) == group_of(fits["sticky"]) == "group"
+    plain = fits["sticky"].copy()
+    plain["constant_data"] = xr.DataTree(data.drop_vars(["choice", "group"]))
+    assert group_of(plain) is None
+
+
 @pytest.mark.parametrize("name", list(CATALOGUE))
 def test_every_model_is_told_in_mathml_and_words(name):
     model = hr.model(name)
     lines = equations_of(model)
     for line in lines:
         ET.fromstring(line.replace("&#160;", " "))
-    whole, latex = "".join(lines), model.latex
+    whole, latex = "".join(lines), "".join(dict.fromkeys(model.latex.split(" \\\\\n")))  # each line once
     for command, element in ((r"\leftarrow", "←"), (r"\frac", "<mfrac>"), (r"\alpha", "α"), (r"\beta", "β")):
         assert whole.count(element) == latex.count(command), command
     assert whole.count("<mi>Q</mi>") == latex.count("Q")

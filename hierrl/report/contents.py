@@ -53,6 +53,7 @@ class Contents:
     """Paragraphs of the fits that speak for their models, by name."""
     further_methods: tuple[tuple[str, str], ...]
     provenance: Table
+    versions: tuple[str, ...]
     made_with: str
     seed: int
 
@@ -107,6 +108,7 @@ def contents_of(fits: Fits, *, title: str | None, checks: bool, random_seed: int
         methods=methods.paragraphs(fits, best),
         further_methods=methods.paragraphs(fits, (name for name in fits if name not in best)),
         provenance=methods.provenance(fits),
+        versions=methods.versions(fits),
         made_with=methods.made_with(),
         seed=random_seed,
     )

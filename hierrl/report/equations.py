@@ -28,6 +28,8 @@ SIGNS = {
 SPACES = {",": "0.17em", "quad": "1em", "qquad": "2em"}
 WORDS = ("mathrm", "text", "operatorname")
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|.", re.DOTALL)
+BEFORE_SIGNS = ('<mo stretchy="false">(</mo>', "<mo>=</mo>", "<mo>←</mo>")
+"""A minus after these is a sign, not a difference."""
 BREAK = re.compile(r"\\q?quad")
 
 
@@ -38,7 +40,7 @@ def equations_of(model: Model) -> list[str]:
         lines = lines[:1]
     # Rules in one line would not fit a narrow screen.
     parts = [part.strip().rstrip(",;") for line in lines for part in BREAK.split(line)]
-    return [mathml(part) for part in parts if part]
+    return [mathml(part) for part in dict.fromkeys(parts) if part]
 
 
 def mathml(latex: str) -> str:
@@ -65,6 +67,8 @@ class _Reader:
                 continue
             if token in "_^":
                 found.append(self._script(found.pop(), token))
+            elif token == "-" and (not found or found[-1] in BEFORE_SIGNS):
+                found.append('<mo form="prefix">−</mo>')
             else:
                 found.append(self._element(token))
         if end is not None:
@@ -81,7 +85,7 @@ class _Reader:
         if token.isalpha():
             return f"<mi>{token}</mi>"
         if token == "|":
-            return '<mo stretchy="false" fence="false">|</mo>'
+            return '<mo stretchy="false" lspace="0" rspace="0">|</mo>'
         return (
             f"<mo{' stretchy="false"' if token in '()[]' else ''}>{escape(_SPELLED.get(token, token))}</mo>"
         )

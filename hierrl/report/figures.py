@@ -127,7 +127,8 @@ def estimates_gallery(fits: Mapping[str, xr.DataTree], group: str | None, draw: 
     keys.append(key("large marks: median and quartiles over subjects"))
     if any("population" in fit.children for fit in fits.values()):
         keys.append(key(f"population median, {NAME}", marker="D", filled=False))
-    words = "Thin lines are subjects. Open triangles lie beyond the end of the axis."
+    subjects = "Thin lines" if len(fits) > 1 else "Small dots"
+    words = f"{subjects} are subjects. Open triangles lie beyond the end of the axis."
     return Gallery(tuple(pictures), words, tuple(keys))
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from hierrl import __version__
 from hierrl.describe import describe
 from hierrl.fits import VERSIONS, settings_of
-from hierrl.report.parts import KINDS, Cell, Table, fixed, table
+from hierrl.report.parts import KINDS, Cell, Table, fixed, joined, table
 
 
 def paragraphs(fits: Mapping[str, xr.DataTree], names: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -27,7 +27,6 @@ def provenance(fits: Mapping[str, xr.DataTree]) -> Table:
         seconds = settings.get("seconds", float("nan"))
         total = sum(seconds.values()) if isinstance(seconds, Mapping) else seconds
         seed = settings.get("random_seed")
-        versions = json.loads(fit.attrs[VERSIONS])
         rows.append(
             (
                 name,
@@ -39,10 +38,18 @@ def provenance(fits: Mapping[str, xr.DataTree]) -> Table:
                 if seed is None
                 else str(seed),
                 Cell(fixed(float(total), 1)),
-                ", ".join(f"{package} {number}" for package, number in versions.items()),
             )
         )
-    return table("How each fit was made", ("fit", "estimator", "how", "seed", "seconds", "versions"), rows)
+    return table("How each fit was made", ("fit", "estimator", "how", "seed", "seconds"), rows)
+
+
+def versions(fits: Mapping[str, xr.DataTree]) -> tuple[str, ...]:
+    """With what the fits were made, in a sentence for all that were made alike."""
+    alike: dict[str, list[str]] = {}
+    for name, fit in fits.items():
+        packages = json.loads(fit.attrs[VERSIONS])
+        alike.setdefault(", ".join(f"{one} {number}" for one, number in packages.items()), []).append(name)
+    return tuple(f"{joined(names)}: made with {packages}." for packages, names in alike.items())
 
 
 def _how(settings: Mapping[str, object]) -> str:

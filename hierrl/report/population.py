@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hierrl.contrast import contrast
-from hierrl.fits import model_of, settings_of
+from hierrl.contrast import contrast, population_of
+from hierrl.fits import data_of, model_of, settings_of
 from hierrl.formulas.cells import EVERYBODY, levels_of
 from hierrl.formulas.reading import covariates_of, parse
+from hierrl.plots.groups import MOST_GROUPS
 from hierrl.report.parts import Cell, Row, Table, certainty, fixed, number, records, span, table
+from hierrl.report.study import covariates_shown
 from hierrl.summary import population_table
 from hierrl.summary.intervals import HIGH, LOW, NAME
 
@@ -24,6 +28,8 @@ TAILS = (
 )
 LONG_TAIL = "long tail"
 """Said of a posterior mean that a few very large draws take out of its own interval."""
+SLOPE = ":"
+"""In the label of a slope within subjects."""
 HEADLINES = 12
 """Sentences on differences that a summary has room for."""
 
@@ -38,7 +44,6 @@ class PopulationPart:
     note: str
     contrasts: Table | None
     numbers: Table
-    covariates: tuple[str, ...]
     findings: tuple[tuple[str, str], ...]
     """What to take home: about what, and the numbers."""
 
@@ -54,35 +59,59 @@ def population_part(name: str, fit: xr.DataTree, model: str) -> PopulationPart:
         note=TAILS if any(LONG_TAIL in cell.below for row in typical.rows for cell in row) else "",
         contrasts=None if found.empty else _differences(name, found),
         numbers=_numbers(name, numbers),
-        covariates=tuple(covariates_in(fit)),
         findings=(*_in_words(found), *_medians(numbers)),
     )
 
 
-def covariates_in(fit: xr.DataTree) -> list[str]:
-    """Covariates of the formulas of a posterior."""
-    formulas = dict(settings_of(fit).get("formula") or {})
-    return list(dict.fromkeys(name for text in formulas.values() for name in covariates_of(parse(text))))
-
-
 def group_of(fit: xr.DataTree) -> str | None:
-    """The one categorical covariate of the subjects in the formulas; None if there is none, or more than one."""
-    cells = fit.children["population"].dataset["cell"].values if "population" in fit.children else []
-    data = fit.children["constant_data"].dataset
-    names = {name for cell in cells for name in levels_of(str(cell)) if data[name].dims == ("subject",)}
+    """The one categorical covariate of the subjects in the formulas, else in the data; None if there isn't just one."""
+    data = data_of(fit)
+    names = {name for name in _factors(fit) if data[name].dims == ("subject",)}
+    if not names:
+        names = {name for name in covariates_shown(data) if _makes_groups(data[name])}
     return names.pop() if len(names) == 1 else None
 
 
+def _factors(fit: xr.DataTree) -> list[str]:
+    """Categorical covariates of the formulas."""
+    return list(levels_of(str(population_of(fit)["cell"].values[0]))) if "population" in fit.children else []
+
+
+def _makes_groups(values: xr.DataArray) -> bool:
+    return (
+        values.dims == ("subject",)
+        and values.dtype.kind in "UOb"
+        and 1 < np.unique(values).size <= MOST_GROUPS
+    )
+
+
 def contrasts_of(fit: xr.DataTree) -> pd.DataFrame:
-    """All contrasts that the formulas allow, of every parameter with every covariate of its own formula."""
+    """All contrasts that the formulas allow: parameters with each covariate of their formula, slopes with groups."""
     formulas = dict(settings_of(fit).get("formula") or {})
-    found = [
-        contrast(fit, parameter, covariate)
+    pairs = [
+        (parameter, covariate)
         for parameter, text in formulas.items()
         if parameter in model_of(fit).names
         for covariate in dict.fromkeys(covariates_of(parse(text)))
     ]
+    pairs += [(label, name) for label in _slopes(fit) for name in _factors(fit) if _differs(fit, label, name)]
+    found = [contrast(fit, *pair) for pair in pairs]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _slopes(fit: xr.DataTree) -> list[str]:
+    """Labels of slopes within subjects."""
+    return json.loads(population_of(fit).attrs.get("slopes", "[]"))
+
+
+def _differs(fit: xr.DataTree, label: str, covariate: str) -> bool:
+    """Whether a slope differs between the levels of a covariate, all else alike."""
+    first = population_of(fit)["median"].sel(parameter=label).isel(chain=0, draw=0)
+    found: dict[tuple[str, ...], set[float]] = {}
+    for cell in map(str, first["cell"].values):
+        others = tuple(level for name, level in levels_of(cell).items() if name != covariate)
+        found.setdefault(others, set()).add(float(first.sel(cell=cell)))
+    return any(len(values) > 1 for values in found.values())
 
 
 def _typical(name: str, numbers: pd.DataFrame) -> Table:
@@ -97,7 +126,8 @@ def _typical(name: str, numbers: pd.DataFrame) -> Table:
         for cell in cells[:1] if alike else cells:
             mine = part.loc[part["of"] == cell].set_index("quantity")
             who = spoken(EVERYBODY if alike else str(cell))
-            rows.append((str(parameter), who, _with_interval(mine, "median"), _with_interval(mine, "mean")))
+            label = f"{parameter} (link scale)" if SLOPE in str(parameter) else str(parameter)
+            rows.append((label, who, _with_interval(mine, "median"), _with_interval(mine, "mean")))
     heads = ("parameter", "group", "typical subject", "average subject")
     return table(f"{name}: the population in the units of the data, with {NAME}", heads, rows)
 
@@ -173,7 +203,7 @@ def _medians(numbers: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """The typical subject of each parameter."""
     medians = numbers.loc[numbers["quantity"] == "median"]
     for parameter, part in medians.groupby("parameter", sort=False):
-        if ":" in str(parameter):
+        if SLOPE in str(parameter):
             continue  # a slope within subjects has no natural scale
         part = part.head(1).assign(of=EVERYBODY) if part["estimate"].nunique() == 1 else part
         told = [
@@ -185,15 +215,18 @@ def _medians(numbers: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _in_words(found: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Differences between typical subjects."""
-    if found.empty:
-        return
-    medians = found.loc[found["quantity"] == "median"].head(HEADLINES)
-    for row in records(medians):
-        excluded = row[LOW] > 0 or row[HIGH] < 0
+    """Differences between typical subjects, and slopes, which have no natural scale."""
+    told = [
+        row
+        for row in (records(found) if len(found) else [])
+        if row["quantity"] == "median" or (row["quantity"] == "mu" and not _has_natural(found, row))
+    ]
+    for row in told[:HEADLINES]:
+        includes = "includes" if row[LOW] <= 0 <= row[HIGH] else "excludes"
         where = f" ({row['at']})" if row["at"] else ""
+        scale = "" if row["quantity"] == "median" else " on the link scale"
         yield (
-            f"{row['parameter']}, {str(row['contrast']).replace(' - ', ' minus ')}{where}:",
-            f"{number(row['mean'])} ({NAME} {span(row[LOW], row[HIGH])}, which "
-            f"{'excludes' if excluded else 'includes'} 0; probability of direction {certainty(row['p_direction'])}).",
+            f"{row['parameter']}, {str(row['contrast']).replace(' - ', ' minus ')}{where}{scale}:",
+            f"{number(row['mean'])} ({NAME} {span(row[LOW], row[HIGH])}, which {includes} 0; probability of direction "
+            f"{certainty(row['p_direction'])}).",
         )

@@ -51,7 +51,7 @@ def light_of(name: str, fit: xr.DataTree) -> Light:
         (first, *(text for level, text in rest if level != "good")),
         " ".join(text[:1].upper() + text[1:] for text in advice),
         tuple(text for level, text in rest if level == "good"),
-        "subjects",
+        "population" if kind == "posterior" else "subjects",
     )
 
 
