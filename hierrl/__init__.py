@@ -13,7 +13,16 @@ __version__ = "0.1.0.dev0"
 
 # Module of the package -> the public names it gives. A name and its module may be spelled alike.
 _PUBLIC = {
-    "data": ("behaviour", "split", "to_table"),
+    "data": (
+        "behaviour",
+        "from_arrays",
+        "from_cpm",
+        "from_hbayesdm",
+        "from_hssm",
+        "from_rlfit",
+        "split",
+        "to_table",
+    ),
     "models": ("Channel", "Model", "Recursion", "Regressor", "model", "models"),
     "fits": ("load",),
     "convex": ("fit_convex",),

@@ -7,6 +7,11 @@ from hierrl.compare import random_effects as random_effects
 from hierrl.contrast import contrast as contrast
 from hierrl.convex import fit_convex as fit_convex
 from hierrl.data import behaviour as behaviour
+from hierrl.data import from_arrays as from_arrays
+from hierrl.data import from_cpm as from_cpm
+from hierrl.data import from_hbayesdm as from_hbayesdm
+from hierrl.data import from_hssm as from_hssm
+from hierrl.data import from_rlfit as from_rlfit
 from hierrl.data import split as split
 from hierrl.data import to_table as to_table
 from hierrl.describe import describe as describe

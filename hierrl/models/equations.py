@@ -83,12 +83,16 @@ def rules(channel: Channel, *, latex: bool = False) -> list[str]:
         found = learner.latex if latex else learner.text
         for role in learner.roles:
             found = found.replace(f"{{{role.name}}}", write(channel.role(role)))
-        return [found, f"u = {signal(channel, latex=latex)}"]
+        return [found, f"u = {signal(channel, latex=latex)}", *_first(channel, write, latex)]
     u = signal(channel, latex=latex)
     c, j = ("Q_c", "Q_j") if latex else ("Q[c]", "Q[j]")
     rate = _rate(channel, write, latex, own=True)
     if channel.signal == "forgone":
-        return [_toward(channel, j, rate, "f_j" if latex else "f[j]", latex)]
+        return [
+            _toward(channel, j, rate, "f_j" if latex else "f[j]", latex),
+            *_which_rate(channel, write, latex),
+            *_first(channel, write, latex),
+        ]
     lines = [_toward(channel, c, rate, u, latex)]
     if channel.unchosen == "decay":
         fade = rate if channel.decay is None else write(channel.decay)
@@ -100,7 +104,7 @@ def rules(channel: Channel, *, latex: bool = False) -> list[str]:
         share = "" if channel.unchosen == "mirror" else (r" / (m - 1)" if latex else " / (arms - 1)")
         own = channel.unchosen == "mirror"
         lines.append(_toward(channel, j, _rate(channel, write, latex, own=own), f"-{u}{share}", latex))
-    return lines + _which_rate(channel, write, latex)
+    return lines + _which_rate(channel, write, latex) + _first(channel, write, latex)
 
 
 def signal(channel: Channel, *, latex: bool = False) -> str:
@@ -148,6 +152,14 @@ def _which_rate(channel: Channel, write: Callable[[str | float], str], latex: bo
     if latex:
         return [rf"\alpha_{{\pm}} = {first} \text{{ if }} {by} \ge 0, \text{{ else }} {second}"]
     return [f"rate = {first} if {by} >= 0, else {second}"]
+
+
+def _first(channel: Channel, write: Callable[[str | float], str], latex: bool) -> list[str]:
+    """Where values start, unless at 0."""
+    if channel.start == 0:
+        return []
+    start = write(channel.start)
+    return [rf"Q_i = {start} \text{{ at first}}" if latex else f"Q[i] = {start} at first"]
 
 
 def _toward(channel: Channel, q: str, rate: str, u: str, latex: bool) -> str:
