@@ -52,6 +52,7 @@ _PUBLIC = {
         "plot_recovery",
         "plot_subject",
     ),
+    "report": ("report",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

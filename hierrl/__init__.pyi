@@ -44,6 +44,7 @@ from hierrl.posterior import pymc_model as pymc_model
 from hierrl.prior import Prior as Prior
 from hierrl.prior import empirical_prior as empirical_prior
 from hierrl.prior import weak_prior as weak_prior
+from hierrl.report import report as report
 from hierrl.simulate import Bandit as Bandit
 from hierrl.simulate import Decks as Decks
 from hierrl.simulate import prior_predictive as prior_predictive

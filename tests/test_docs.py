@@ -26,6 +26,7 @@ PAGES = (
     "cite.md",
     "marginal.md",
     "checks.md",
+    "report.md",
 )
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
 
