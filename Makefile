@@ -29,7 +29,7 @@ demo: $(VENV)/.installed ## run the whole pipeline on a simulated study; tables 
 	$(BIN)/hierrl demo
 
 test: setup ## the fast test suite
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
 
 slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

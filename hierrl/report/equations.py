@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from html import escape
 
-from hierrl.models.equations import GREEK
+from hierrl.models.equations import equations, probability
 from hierrl.models.model import Model
+from hierrl.models.notation import GREEK, LATEX
 from hierrl.models.recursion.model import Recursion
 
-LETTERS = dict(zip(GREEK, "αβγηκλφρθξ", strict=True))
+LETTERS = dict(zip(GREEK, "αβγδεζηθικλμνξπρστφχψω", strict=True)) | {"ell": "ℓ"}
 SIGNS = {
     "leftarrow": "←",
     "ge": "≥",
@@ -28,19 +29,15 @@ SIGNS = {
 SPACES = {",": "0.17em", "quad": "1em", "qquad": "2em"}
 WORDS = ("mathrm", "text", "operatorname")
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|.", re.DOTALL)
+BAR = '<mo stretchy="false" lspace="0" rspace="0">|</mo>'
 BEFORE_SIGNS = ('<mo stretchy="false">(</mo>', "<mo>=</mo>", "<mo>←</mo>")
 """A minus after these is a sign, not a difference."""
-BREAK = re.compile(r"\\q?quad")
 
 
 def equations_of(model: Model) -> list[str]:
     """The lines of a model's equations; of the user's own model only how values become choices."""
-    lines = model.latex.split(" \\\\\n")
-    if isinstance(model, Recursion):
-        lines = lines[:1]
-    # Rules in one line would not fit a narrow screen.
-    parts = [part.strip().rstrip(",;") for line in lines for part in BREAK.split(line)]
-    return [mathml(part) for part in dict.fromkeys(parts) if part]
+    lines = [probability(model, LATEX)] if isinstance(model, Recursion) else equations(model, LATEX)
+    return [mathml(line) for line in lines]
 
 
 def mathml(latex: str) -> str:
@@ -50,18 +47,24 @@ def mathml(latex: str) -> str:
     return f'<math display="block"><mrow>{body}</mrow></math>'
 
 
+def inline(latex: str) -> str:
+    """As `mathml`, within a sentence."""
+    return mathml(latex).replace(' display="block"', "")
+
+
 class _Reader:
     """Reads tokens from left to right; each part of an equation becomes one element."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens[::-1]
 
-    def until(self, end: str | None) -> list[str]:
-        """Elements up to a token, which is taken too."""
+    def until(self, end: str | None, *others: str) -> list[str]:
+        """Elements up to a token, which is taken too and kept as `ended`."""
         found: list[str] = []
         while self._tokens:
             token = self._tokens.pop()
-            if token == end:
+            if token == end or token in others:
+                self.ended = token
                 return found
             if token.isspace():
                 continue
@@ -85,7 +88,7 @@ class _Reader:
         if token.isalpha():
             return f"<mi>{token}</mi>"
         if token == "|":
-            return '<mo stretchy="false" lspace="0" rspace="0">|</mo>'
+            return BAR
         return (
             f"<mo{' stretchy="false"' if token in '()[]' else ''}>{escape(_SPELLED.get(token, token))}</mo>"
         )
@@ -95,6 +98,12 @@ class _Reader:
             return f"<mfrac>{self._argument()}{self._argument()}</mfrac>"
         if name in WORDS:
             return self._word(name)
+        if name == "begin":
+            return self._cases()
+        if name in ("left", "right"):  # brackets grow by themselves
+            return self._argument()
+        if name in ("lvert", "rvert"):
+            return BAR
         if name in SPACES:
             return f'<mspace width="{SPACES[name]}"></mspace>'
         if name in LETTERS:
@@ -108,6 +117,20 @@ class _Reader:
         if name == "_":
             return "<mo>_</mo>"
         raise ValueError(f"No MathML is known for the LaTeX command \\{name}.")
+
+    def _cases(self) -> str:
+        """Rows of a value and when it holds, behind a brace."""
+        self._word("begin")
+        rows, ended = [], ""
+        while ended != "\\end":
+            cells, ended = [], "&"
+            while ended == "&":
+                cells.append("".join(self.until("&", "\\\\", "\\end")))
+                ended = self.ended
+            rows.append("".join(f"<mtd>{cell}</mtd>" for cell in cells))
+        self._word("end")
+        table = "".join(f"<mtr>{row}</mtr>" for row in rows)
+        return f'<mo>{{</mo><mtable columnalign="left">{table}</mtable>'
 
     def _word(self, name: str) -> str:
         assert self._tokens.pop() == "{"

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hierrl.models.catalogue import CATALOGUE
-from hierrl.models.channels import Channel, Weight
-from hierrl.models.equations import symbol
-from hierrl.models.learners import LEARNERS
+from hierrl.models.equations import legend
+from hierrl.models.meanings import LINKS, meaning
 from hierrl.models.model import Model, Parameter
+from hierrl.models.notation import LATEX
 from hierrl.models.recursion.model import Recursion
-from hierrl.report.equations import equations_of, mathml
-from hierrl.report.parts import MINUS, joined, number
+from hierrl.report.equations import equations_of, inline
+from hierrl.report.parts import MINUS, number
 
 REMEMBERS = {
     "reward": "rewards",
@@ -27,25 +27,7 @@ REMEMBERS = {
     "reward>=0": "choices that paid",
     "reward<0": "choices that cost",
 }
-PLAIN = {
-    "bias": "constant preference for an arm; 0 for the first",
-    "lapse": "share of choices made at random",
-}
-LINKS = {"logit": "log-odds", "log": "logarithm", "identity": "the value itself"}
 LIKE = re.compile(r"\b[Aa]s (\w+)")
-SYMBOLS = {
-    "x_i": "logit of arm i",
-    "Q": "value, what is remembered of an arm",
-    "c": "the chosen arm",
-    "j": "every arm not chosen",
-    "r": "reward",
-    "g": "gain",
-    "l": "loss",
-    "f": "forgone reward",
-    "m": "number of arms",
-    "u": "what is learned from",
-}
-"""Letters of equations that are no parameters."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +66,8 @@ def model_part(model: Model, fits: list[str], *, reward_scale: float) -> ModelPa
         parameters=tuple(
             ParameterLine(
                 one.name,
-                mathml(symbol(one.name)).replace(' display="block"', ""),
-                meaning(model, one),
+                inline(LATEX.parameter(one.name)),
+                _meaning(model, one),
                 _values(one),
                 LINKS[one.link],
             )
@@ -117,59 +99,21 @@ def _explained(summary: str) -> str:
 
 
 def _symbols(model: Model) -> Iterator[tuple[str, str]]:
-    text = model.latex
-    signals = {one.signal for one in model.channels}
-    there = {
-        "x_i": True,
-        "Q": bool(model.channels),
-        "c": "_c" in text,
-        "j": "_j \\leftarrow" in text or "_j " in text.split("\\\\\n", 1)[-1],
-        "r": any("reward" in one for one in signals),
-        "g": "gain" in signals,
-        "l": "loss" in signals,
-        "f": "forgone" in signals or any(one.unchosen == "forgone" for one in model.channels),
-        "m": model.lapse or "(m - 1)" in text,
-        "u": "u = " in text,
-    }
-    for letter, told in SYMBOLS.items():
-        if there[letter]:
-            yield mathml(letter).replace(' display="block"', ""), told
+    """Letters of the equations that are no parameters, as MathML, and what they stand for."""
+    if isinstance(model, Recursion):
+        return
+    yield inline("x_i"), "the logit of arm i"
+    if model.channels:
+        yield inline("Q"), "the value, what is remembered of an arm"
+    for letter, told in legend(model, LATEX):
+        yield inline(letter), told.replace("`", "")
 
 
-def meaning(model: Model, parameter: Parameter) -> str:
+def _meaning(model: Model, parameter: Parameter) -> str:
     """What a parameter is, in words."""
     if isinstance(model, Recursion):
         return f"{parameter.kind} of the user's model"
-    roles: dict[str, list[str]] = {}
-    for channel in model.channels:
-        if role := _role(channel, parameter.name):
-            roles.setdefault(role, []).append(REMEMBERS.get(channel.signal, channel.signal))
-    found = [role.format(joined(what)) for role, what in roles.items()]
-    found += [f"weight of {one.column}" for one in model.regressors if one.weight == parameter.name]
-    if parameter.kind in PLAIN:
-        found.append(PLAIN[parameter.kind])
-    text = "; ".join(found) or parameter.kind
-    return f"{text}, for each arm" if parameter.per_arm and parameter.kind != "bias" else text
-
-
-def _role(channel: Channel, name: str) -> str:
-    """What a name does in a channel, with a gap for what the channel remembers; empty if nothing."""
-    first, second = channel.rates
-    weight = Weight.parse(channel.weight)
-    if name in weight.names:
-        return "how strongly {} sway choices" if name == weight.names[0] else "factor of {}"
-    if channel.learner != "delta":
-        roles = {channel.role(role): role.meaning for role in LEARNERS[channel.learner].roles}
-        return roles.get(name, "")
-    if name in (first, second):
-        by = "outcomes" if channel.rate_by == "reward" else "prediction errors"
-        when = "" if first == second else f" after {'positive' if name == first else 'negative'} {by}"
-        return f"how fast values follow {{}}{when}: 0 not at all, 1 the last one only"
-    return {
-        channel.decay: "how fast {} are forgotten for arms not chosen",
-        channel.start: "value before the first trial",
-        channel.utility: "exponent of {}: below 1, large ones count less than in proportion",
-    }.get(name, "")
+    return meaning(model, parameter)
 
 
 def _values(parameter: Parameter) -> str:
