@@ -280,7 +280,7 @@ def _population(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike, order: i
 
 
 def sites(
-    problem: Problem,
+    problem: Problem | SessionProblem,
     mean: npt.ArrayLike,
     sd: npt.ArrayLike,
     *,

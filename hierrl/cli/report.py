@@ -106,9 +106,10 @@ def write(
         default=tuple(Estimator),
     )  # fmt: skip
     page.title("Report")
-    named = {"checks": checks, "random_seed": fitting.seed} | ({} if title is None else {"title": title})
     with page.waiting("Writing the report"), Heard() as heard, reading():
-        hierrl.report(labelled(found), target, force=True, **named)  # pyright: ignore[reportAttributeAccessIssue]
+        hierrl.report(
+            labelled(found), target, title=title, checks=checks, random_seed=fitting.seed, force=True
+        )
     for sentence in heard:
         page.say(sentence, mark=MARKS["mind"])
     written = [entry for run in runs for entry in run.files]

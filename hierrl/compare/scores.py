@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -30,7 +32,8 @@ def trial_scores(fit: xr.DataTree, data: xr.Dataset) -> FloatArray:
     step = max(1, CHUNK // (8 * problem.n_trials))
     for first in range(0, len(draws), step):
         loglik = problem.draws_loglik(draws[first : first + step])[:, scored]
-        np.logaddexp(total, logsumexp(loglik, axis=0), out=total)
+        of_step: Any = logsumexp(loglik, axis=0)  # a pair only with signs
+        np.logaddexp(total, of_step, out=total)
     scores = np.full(problem.n_trials, np.nan)
     scores[scored] = total - np.log(len(draws))
     return scores

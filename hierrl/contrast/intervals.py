@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,11 @@ def regions_of(rope: Rope, quantities: Collection[str]) -> dict[str, tuple[float
 
 
 def _region(region: Region) -> tuple[float, float]:
-    low, high = (-region, region) if np.ndim(region) == 0 else region  # type: ignore[operator, misc]
+    if np.ndim(region) == 0:
+        high = cast("float", region)
+        low = -high
+    else:
+        low, high = cast("tuple[float, float]", region)
     if not (np.isfinite([low, high]).all() and low < high):
         raise ValueError(
             f"rope= must be a positive number r, for (-r, r), or a pair (low, high) with low < high; found {region!r}."

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +148,7 @@ def _groups(covariates: Covariates, cell_frame: pd.DataFrame, spread_by: str | N
     if spread_by is None:
         everybody, everywhere = np.zeros(covariates.first.size), np.zeros(len(cell_frame))
         return Groups((EVERYBODY,), everybody.astype(np.int64), everywhere.astype(np.int64))
-    column = covariates.frame[spread_by]
+    column = cast("pd.Series", covariates.frame[spread_by])  # names of columns are unique
     if spread_by in covariates.by_session or not isinstance(column.dtype, pd.CategoricalDtype):
         raise ValueError(
             f"spread_by={spread_by!r} must be a categorical covariate (text or flags) that is constant within "

@@ -29,8 +29,8 @@ NOT_SCORED = -1
 class Lanes(NamedTuple):
     """`Trials` side by side: K blocks of W lanes, h rows (trials of all blocks, one after the other).
 
-    Small integers are unsigned, since PyMC changes the type of signed ones; so that the choice -1
-    is 65,535.
+    Small integers are unsigned once all trials are in, since PyMC changes the type of signed ones; so
+    that the choice -1 is 65,535.
     """
 
     subject: npt.NDArray[np.int64]
@@ -39,19 +39,19 @@ class Lanes(NamedTuple):
     """(K + 1,): block k has the rows ``first[k]:first[k + 1]``."""
     active: npt.NDArray[np.int64]
     """(h,): so many lanes may have a trial in this row, a multiple of `VECTOR`."""
-    starts: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int8 | np.uint8]
     """(h,): whether a session starts in any lane."""
-    choice: npt.NDArray[np.uint16]
+    choice: npt.NDArray[np.int16 | np.uint16]
     """(h, W): index of the arm, or `NOT_SCORED`."""
-    reset: npt.NDArray[np.uint8]
+    reset: npt.NDArray[np.int8 | np.uint8]
     """(h, W)"""
-    kind: npt.NDArray[np.uint8]
+    kind: npt.NDArray[np.int8 | np.uint8]
     """(C, m, h, W)"""
     target: npt.NDArray[np.float64]
     """(C, m, h, W)"""
     log_size: npt.NDArray[np.float64]
     """(C, m, h or 0, W)"""
-    available: npt.NDArray[np.uint8]
+    available: npt.NDArray[np.int8 | np.uint8]
     """(m, h or 0, W); all arms where there is no choice to score."""
     regressor: npt.NDArray[np.float64]
     """(R, m, h or 0, W)"""

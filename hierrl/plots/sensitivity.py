@@ -79,7 +79,7 @@ def plot_prior_sensitivity(
         panels = figure.subplots(len(rows), len(labels), squeeze=False, sharex=True)
         for i, quantity in enumerate(rows):
             for j, label in enumerate(labels):
-                found = table[(table["parameter"] == label) & (table["quantity"] == quantity)]
+                found = table.loc[(table["parameter"] == label) & (table["quantity"] == quantity)]
                 _draw(panels[i, j], found, priors)
                 panels[i, j].set_label(f"{label} {quantity}")
                 if i == 0:

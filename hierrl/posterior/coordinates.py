@@ -28,7 +28,7 @@ class Point(NamedTuple):
 
     def reshaped(self, dims: int, shape: tuple[int, ...]) -> Point:
         """With the first `dims` dims of all arrays in another shape."""
-        return Point(*(None if x is None else x.reshape(*shape, *x.shape[dims:]) for x in self))
+        return Point(*(x.reshape(*shape, *x.shape[dims:]) for x in self if x is not None))
 
 
 def parameters_of(layout: Layout, z: Point) -> Point:

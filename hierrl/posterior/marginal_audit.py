@@ -178,7 +178,7 @@ def _weights_over(populations: list[Populations], points: list[Points]) -> tuple
 
 def add_audit(fit: xr.DataTree, audits: list[Audit]) -> None:
     """Put into a new fit what was found: group ``audit``, and the last figures of each subject among its others."""
-    fit["audit"] = xr.DataTree(audit_table(audits, fit["posterior"]["subject"].values))
+    fit["audit"] = xr.DataTree(audit_table(audits, fit["posterior"].to_dataset()["subject"].values))
     last = {"k_hat": audits[-1].k_hat, "effective_points": audits[-1].effective}
     stats = fit["fit_stats"].to_dataset().assign({name: ("subject", x) for name, x in last.items()})
     fit["fit_stats"] = xr.DataTree(stats)

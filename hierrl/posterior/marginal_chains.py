@@ -84,6 +84,7 @@ def _begin(model: Any, k: int, run: Run, tick: Callable[[int], None]) -> Any:
         tick(chains[0].finished_draws - seen)
         seen = chains[0].finished_draws
 
+    options: dict[str, Any] = {"progress_callback": report} if run.progress else {}
     return nutpie.sample(
         model,
         draws=run.draws,
@@ -95,7 +96,7 @@ def _begin(model: Any, k: int, run: Run, tick: Callable[[int], None]) -> Any:
         save_warmup=False,
         progress_bar=False,
         blocking=False,
-        **({"progress_callback": report} if run.progress else {}),
+        **options,
     )
 
 

@@ -58,7 +58,7 @@ class _Clock:
     """Seconds by stage, over all rounds."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("points", "compile", "sample", "audit"), 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(("points", "compile", "sample", "audit"), 0.0)
         self.since = perf_counter()
 
     def stop(self, stage: str) -> None:
@@ -148,4 +148,6 @@ def _seeds(run: Run, round_: int) -> list[int]:
 def _finished(audits: list[Audit]) -> bool:
     """Whether the points hold, or another round would be a waste of time."""
     last = audits[-1]
-    return last.passed or len(audits) == MOST_ROUNDS or (len(audits) > 1 and last.failed.mean() > HOPELESS)
+    return (
+        last.passed or len(audits) == MOST_ROUNDS or (len(audits) > 1 and bool(last.failed.mean() > HOPELESS))
+    )

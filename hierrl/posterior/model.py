@@ -317,8 +317,8 @@ def _report(layout: Layout, free: tuple[Any, Any, Any], links: Any) -> None:
     problem, raw = layout.problem, layout.population.raw
     effects, log_sigma, eta = free
     theta = _natural(eta[:, : problem.n_parameters], links)
-    for name, dims, columns in layout.population.slope_variables:
-        slopes: Any = [eta[:, k] * factor for k, factor in columns]
+    for name, dims, parts in layout.population.slope_variables:
+        slopes: Any = [eta[:, k] * factor for k, factor in parts]
         pm.Deterministic(name, pt.stack(slopes, axis=1) if "arm" in dims else slopes[0], dims=dims)
     columns: dict[str, list[Any]] = {}
     for k, (_, parameter, _) in enumerate(problem.scalars):

@@ -39,10 +39,10 @@ def natural_cells(
             median.append(value)
             mean.append(value)
             continue
-        slopes = [q for q in np.flatnonzero(scalar == k) if q != k]
+        slopes = {q: slope.cell_values for q in np.flatnonzero(scalar == k) if (slope := designs[q].slope)}
         parts = [k, *slopes]
-        loading = np.stack([np.ones(groups.size), *(designs[q].slope.cell_values for q in slopes)])
-        centre = sum(own[q] * x for q, x in zip(parts, loading, strict=True))
+        loading = np.stack([np.ones(groups.size), *slopes.values()])
+        centre = sum((own[q] * x for q, x in slopes.items()), own[k])
         total = _total_spread(spread[..., parts, :] * loading, _among(correlation, parts))
         median.append(factors[k] * _natural_scale(centre, link))
         mean.append(factors[k] * natural_mean(centre, total, link))

@@ -104,7 +104,7 @@ def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
 
     def start(seed: Any) -> dict[str, FloatArray]:
         z = coordinates_of(layout, start_of_chain(layout, seed).reshaped(0, (1,))).reshaped(1, ())
-        return dict(zip(names, z, strict=False))
+        return {name: x for name, x in zip(names, z, strict=False) if x is not None}
 
     compiled = compile_model(pm_model, start)
     ready = perf_counter()

@@ -159,6 +159,6 @@ def _against_last(table: pd.DataFrame) -> pd.DataFrame:
     both["shift"] = (both["mean"] - both["mean_last"]) / both["sd_last"]
     both["sd_ratio"] = both["sd"] / both["sd_last"]
     columns = [name for name in both if name not in ("mean_last", "sd_last", "converged")]
-    found = both[[*columns, "converged"]]
+    found = both.loc[:, [*columns, "converged"]]
     found.attrs["reference"] = reference
     return found

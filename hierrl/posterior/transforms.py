@@ -25,7 +25,7 @@ def normal_in_coordinates(
     *arrays: Any,
     signature: str,
     transform: Transform,
-    dims: tuple[str, ...],
+    dims: tuple[str, ...] | None,
     initval: npt.ArrayLike | None = None,
 ) -> Any:
     """A normal variable whose transform may use `arrays`.
@@ -61,6 +61,7 @@ def correlated_normal(
 
     Otherwise as `normal_in_coordinates`.
     """
+    options: dict[str, Any] = {"transform": transform} if transform else {}
     return pm.CustomDist(
         name,
         mean,
@@ -72,7 +73,7 @@ def correlated_normal(
         class_name="CorrelatedNormal",
         dims=dims,
         initval=initval,
-        **({"transform": transform} if transform else {}),
+        **options,
     )
 
 
@@ -83,7 +84,8 @@ def _correlated_logp(value: Any, mean: Any, root: Any, *_: Any) -> Any:
 
 
 def _correlated_dist(mean: Any, root: Any, *_: Any) -> Any:
-    z = pm.Normal.dist(pt.zeros_like(mean), 1.0)
+    centre: Any = pt.zeros_like(mean)
+    z = pm.Normal.dist(centre, 1.0)
     nothing = (pt.zeros_like(root), pt.zeros_like(mean))
     return InformedMap()(z, mean, _precision(root), pt.arange(mean.shape[0]), *nothing)[0]
 

@@ -123,7 +123,7 @@ def _laplace_covariance(layout: Layout, modes: Modes, phi: FloatArray) -> FloatA
     return np.linalg.inv(score.T @ score + np.diag(layout.scale**-2))
 
 
-def _left_out(problem: Problem, used: BoolArray) -> tuple[str, ...]:
+def _left_out(problem: Problem | SessionProblem, used: BoolArray) -> tuple[str, ...]:
     if used.all():
         return ()
     names = listed(problem.subjects[~used])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hierrl.formulas import DesignMatrix
 from hierrl.importance import Modes, effective_size, penalised_modes
 from hierrl.kernels.problem import Problem
+from hierrl.kernels.sessions import SessionProblem
 from hierrl.marginal import Points, log_marginals, weights
 from hierrl.prior.terms import Prior
 
@@ -153,7 +154,7 @@ def _positive_definite(curvature: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 def laplace_em(
-    problem: Problem, layout: Layout, phi: FloatArray, eta: FloatArray
+    problem: Problem | SessionProblem, layout: Layout, phi: FloatArray, eta: FloatArray
 ) -> tuple[FloatArray, Modes]:
     """A population by Laplace-EM and the modes in it, from `phi` (D,) and the subjects' `eta` (S, P)."""
     modes = penalised_modes(problem, *layout.population(phi), start=eta)
