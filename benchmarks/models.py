@@ -38,7 +38,7 @@ from hierrl.simulate import truth_of
 RESULTS = Path(__file__).parent / "results" / "models.json"
 TRIALS = (100, 400)
 N_SUBJECTS = 100
-FEWER = {"vpp": 50, "orl": 50}
+FEWER = dict.fromkeys(("fictitious_dual", "gain_loss_decay", "pvl_delta", "pvl_decay", "vpp", "orl"), 50)
 """Subjects of models whose relaxation is slow."""
 PROVEN, TOLERANCE, BUDGET = 10, 1e-3, 1.0
 """Subjects whose maximum is to be proven, nats, and seconds for each."""

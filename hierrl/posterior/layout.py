@@ -31,7 +31,7 @@ UserNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 Parametrization = Literal["auto", "informed", "noncentered", "centered"]
 
 PARAMETRIZATIONS = ("auto", "informed", "noncentered", "centered")
-FREE = ("effects", "log_sigma", "eta")
+FREE = ("effects", "log_sigma", "subjects")
 """Names of the free variables."""
 
 PARTIAL = "partial"

@@ -86,7 +86,7 @@ def pymc_model(
     Returns
     -------
     pymc.Model
-        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``eta`` (subject, parameter), all on
+        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``subjects`` (subject, parameter), all on
         the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
         `correlated`. In raw reward units: each parameter of the model, dims (subject[, arm]); ``mu`` (parameter,
         coefficient), ``sigma`` (parameter[, group]) and ``correlation`` on the link scale. ``choice`` (trial) is
@@ -238,10 +238,10 @@ def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     dims = ("subject", "parameter")
     if layout.parametrization != "informed":
         transform = {"transform": NonCentered()} if layout.parametrization == "noncentered" else {}
-        return pm.Normal("eta", mean, sigma, dims=dims, initval=layout.centre, **transform)
+        return pm.Normal("subjects", mean, sigma, dims=dims, initval=layout.centre, **transform)
     _, curvature, pull = layout.sites
     return normal_in_coordinates(
-        "eta",
+        "subjects",
         mean,
         sigma,
         _data("site_identity", np.eye(pull.shape[1])),
@@ -266,7 +266,7 @@ def _correlated_subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     root = root[None] / (sigma + pt.zeros_like(mean))[:, None, :]
     _, curvature, pull = layout.sites
     return correlated_normal(
-        "eta",
+        "subjects",
         mean,
         root,
         _data("site_group", np.arange(len(pull))),
