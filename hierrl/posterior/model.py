@@ -86,8 +86,8 @@ def pymc_model(
     Returns
     -------
     pymc.Model
-        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``subjects`` (subject, parameter), all on
-        the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
+        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``subjects`` (subject, parameter), all
+        on the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
         `correlated`. In raw reward units: each parameter of the model, dims (subject[, arm]); ``mu`` (parameter,
         coefficient), ``sigma`` (parameter[, group]) and ``correlation`` on the link scale. ``choice`` (trial) is
         observed; its predictive draws are choices given the subject's own past. Everything else are data: values for
