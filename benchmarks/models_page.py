@@ -14,6 +14,14 @@ from paper_table import table
 
 PAGE = DOCS / "model_table.md"
 Row = dict[str, Any]
+VERDICTS = {
+    "ran, **points do not hold**": "The importance points do not hold",
+    "ran, too few draws": "The chains agree, but have too few effective draws",
+    "yes": "The chains converged",
+}
+"""By what the package says, in this order."""
+SMALL = 0.001
+"""Nats within which a maximum counts as proven."""
 
 
 def main() -> None:
@@ -40,14 +48,13 @@ def abilities(found: dict[str, dict[str, Row]]) -> str:
     """What worked, a row for each model."""
     heads = (
         "model",
-        "convex bound: median gap",
-        "proven by the relaxation",
-        f"proven in {BUDGET:g} s",
+        *(f"convex bound: median gap, {n} trials" for n in TRIALS),
+        f"proven by the relaxation, {TRIALS[0]}",
+        f"proven in {BUDGET:g} s, {TRIALS[0]} trials",
         "NUTS",
         "marginal",
         "simulated",
-        f"recovery, {TRIALS[0]} trials",
-        f"{TRIALS[1]} trials",
+        *(f"recovery, {n} trials" for n in TRIALS),
         "ns a trial",
     )
     return table(heads, [_abilities(name, parts) for name, parts in found.items()])
@@ -59,7 +66,7 @@ def _abilities(name: str, parts: dict[str, Row]) -> list[str]:
     proof = parts["proof"]
     return [
         f"`{name}`",
-        f"yes: {first['gap']:.2g}" if one["bound"] else "no",
+        *(gap(one, n) for n in TRIALS),
         percent(first["certified"]) if one["bound"] else "",
         percent(proof["certified"]) if proof else "",
         sampler(parts["posterior"]["nuts"]),
@@ -70,13 +77,20 @@ def _abilities(name: str, parts: dict[str, Row]) -> list[str]:
     ]
 
 
+def gap(one: Row, n_trials: int) -> str:
+    """Nats, where there is a bound."""
+    if not one["bound"]:
+        return "no bound"
+    found = one["trials"][str(n_trials)]["estimators"]["mle"]["gap"]
+    return f"{found:.2g}" if found >= SMALL else f"< {SMALL:g}"
+
+
 def sampler(one: Row) -> str:
-    """Largest R-hat, and whether all criteria were met."""
+    """Largest R-hat, and what the package says of the draws."""
     if "refused" in one:
         return "no"
-    verdict = "yes" if one["converged"] else "ran, **not converged**"
-    if not one["converged"] and one["sentences"][0].startswith("The importance points do not hold"):
-        verdict = "ran, **points do not hold**"
+    said = " ".join(one["sentences"][:2])
+    verdict = next((words for words, start in VERDICTS.items() if start in said), "ran, **not converged**")
     return f"{verdict} ({one['max_rhat']:.3f})"
 
 
