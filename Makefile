@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-models bench-real-models calibrate docs check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-models bench-real-models bench-studies calibrate docs gallery check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -77,6 +77,10 @@ bench-real-models: setup ## models of two real studies (DATA=<folder>), and docs
 	$(BIN)/python benchmarks/real_models.py $(DATA) $(ARGS)
 	$(BIN)/python benchmarks/real_models_page.py
 
+bench-studies: setup ## simulation studies of designs (DATA=<folder>), and docs/studies.md
+	$(BIN)/python benchmarks/studies.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/studies_page.py
+
 bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against NumPyro, PyMC and Stan, and docs/speed.md
 	$(BIN)/python benchmarks/posterior.py $(ARGS)
 	$(BIN)/python benchmarks/posterior_page.py
@@ -85,6 +89,11 @@ docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
+
+gallery: setup ## pictures, tables and printed examples that the documentation shows
+	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_tables.py
+	MPLBACKEND=Agg $(BIN)/python docs/make_gallery.py
 
 check: setup ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ from widths import SAMPLING, SEED, TRUTHS, WIDTHS, replicate
 from widths_table import cells, not_converged, sampled_again
 
 import hierrl as hr
-from hierrl.calibration.store import Row, replicated
+from hierrl.replications.store import Row, replicated
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 ROWS = RESULTS.with_suffix("")

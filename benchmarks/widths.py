@@ -18,7 +18,6 @@ import xarray as xr
 from scipy.stats import norm
 
 import hierrl as hr
-from hierrl.calibration.store import Row
 from hierrl.fits import settings_of
 from hierrl.importance import effective_size
 from hierrl.importance.pareto import GOOD_K, pareto_k
@@ -27,6 +26,7 @@ from hierrl.posterior.diagnostics import numbers_of
 from hierrl.prior import Prior
 from hierrl.prior.empirical import empirical_priors
 from hierrl.prior.terms import LOG_SIGMA
+from hierrl.replications.store import Row
 
 FloatArray = npt.NDArray[np.float64]
 

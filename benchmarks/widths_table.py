@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.stats import t
 from widths import PROBABILITIES, WIDTHS
 
-from hierrl.calibration.store import NUMBER, Row
 from hierrl.importance.pareto import GOOD_K
+from hierrl.replications.store import NUMBER, Row
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -13,7 +13,16 @@ __version__ = "0.1.0.dev0"
 
 # Module of the package -> the public names it gives. A name and its module may be spelled alike.
 _PUBLIC = {
-    "data": ("behaviour", "split", "to_table"),
+    "data": (
+        "behaviour",
+        "from_arrays",
+        "from_cpm",
+        "from_hbayesdm",
+        "from_hssm",
+        "from_rlfit",
+        "split",
+        "to_table",
+    ),
     "models": ("Channel", "Model", "Recursion", "Regressor", "model", "models"),
     "fits": ("load",),
     "convex": ("fit_convex",),
@@ -28,16 +37,22 @@ _PUBLIC = {
     "simulate": ("Bandit", "Decks", "prior_predictive", "simulate"),
     "calibration": ("calibrate",),
     "checks": ("predictive_check",),
+    "studies": ("confusion", "power", "recovery"),
+    "describe": ("describe",),
     "plots": (
         "plot_calibration",
         "plot_comparison",
+        "plot_confusion",
         "plot_estimates",
         "plot_kernel",
         "plot_population",
+        "plot_power",
         "plot_predictive_check",
         "plot_prior_sensitivity",
+        "plot_recovery",
         "plot_subject",
     ),
+    "report": ("report",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -222,8 +222,11 @@ def load(path: str | Path) -> xr.DataTree:
         raise FileNotFoundError(
             f"There is no file {str(path)!r}. Save a fit first: fit.to_netcdf({str(path)!r})."
         )
-    engine = "zarr" if Path(path).is_dir() else "h5netcdf"
-    with xr.open_datatree(path, engine=engine) as tree:
+    # Zarr's consolidated metadata are no part of its format: stores with and without them are read alike.
+    how: dict[str, Any] = (
+        {"engine": "zarr", "consolidated": False} if Path(path).is_dir() else {"engine": "h5netcdf"}
+    )
+    with xr.open_datatree(path, **how) as tree:
         fit = tree.load()
     check_fit(fit)
     return fit

@@ -32,12 +32,16 @@ FLOW = (
     "latent_table",
     "contrast",
     "simulate",
+    "replications",
     "calibration",
     "compare",
+    "studies",
     "summary",
+    "describe",
     "identifiability",
     "checks",
     "plots",
+    "report",
     "demo",
     "cli",
     "__main__",
@@ -45,7 +49,7 @@ FLOW = (
 # These talk to the user and may use the public names: they see the package as its users do.
 OUTERMOST = ("demo", "cli", "__main__")
 
-PLOTTING = ("plots/", "report.py")
+PLOTTING = ("plots/", "report/")
 COMPILED = ("kernels/", "convex/solver.py", "marginal.py", "posterior/op.py")
 # Library -> the files and folders that may import it, also inside a function.
 HEAVY = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builders import random_behaviour
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabulary import few_examples
 
@@ -23,6 +23,15 @@ MODELS = {
     "start and rates": hr.Model(channels=(hr.Channel(rate=("up", "down"), start="start"),)),
     "adding": hr.Model(channels=(hr.Channel(update="accumulate", unchosen="decay", decay="fade"),)),
     "a rate beside a number": hr.Model(channels=(hr.Channel(rate=(0.3, "down")),)),
+    "by reward": hr.Model(channels=(hr.Channel(rate=("up", "down"), rate_by="reward"),)),
+    "mirrored": hr.Model(channels=(hr.Channel(rate=("up", "down"), unchosen="mirror", start=0.2),)),
+    "fictive": hr.Model(channels=(hr.Channel(rate=("up", "down"), rate_by="reward", unchosen="fictive"),)),
+    "power": hr.Model(channels=(hr.Channel(utility="rho"),)),
+    "power of losses, adding": hr.Model(
+        channels=(hr.Channel("reward-", utility="rho", update="accumulate", unchosen="decay"),)
+    ),
+    "power and start": hr.Model(channels=(hr.Channel(utility="rho", start="start"),)),
+    "power and two rates": hr.Model(channels=(hr.Channel(rate=("up", "down"), utility="rho"),)),
     "contexts": hr.Model(channels=(hr.Channel(rate=("up", "down"), context="context"),)),
 }
 WIDTHS = (0.3, 0.05, 0.01, 0.001)
@@ -77,7 +86,7 @@ class Group:
         return float((self.r.T * self.problem.paths(theta)[0]).sum())
 
 
-@few_examples
+@settings(few_examples, max_examples=200)
 @given(
     name=st.sampled_from(sorted(MODELS)),
     graded=st.booleans(),
@@ -117,7 +126,7 @@ def test_prices_side_by_side_are_those_of_the_models_paths(name):
     np.testing.assert_allclose(sloped(*group.parts, low)[0], together, rtol=1e-9, atol=1e-9)
 
 
-@few_examples
+@settings(few_examples, max_examples=200)
 @given(name=st.sampled_from(sorted(MODELS)), graded=st.booleans(), seed=st.integers(0, 10_000))
 def test_no_price_beats_the_bound_and_with_two_axes_one_comes_close(name, graded, seed):
     group = Group(name, graded=graded, seed=seed, n_trials=25)

@@ -12,7 +12,7 @@ from hierrl.calibration import coverage_of, ecdf_band
 from hierrl.calibration.calibrate import collect, settings_of_study
 from hierrl.calibration.ranks import N_RANKED, rank_truths
 from hierrl.calibration.replicate import MEASURES, Study
-from hierrl.calibration.store import replicated
+from hierrl.replications.store import replicated
 
 MODEL = hr.model("rw")
 TASK = hr.Bandit((0.8, 0.2), n_trials=30)

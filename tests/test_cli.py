@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -12,51 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import hierrl
-from hierrl.cli.app import app
 from hierrl.cli.complaints import for_command_line
+from tests.command_line import N_SUBJECTS, N_TRIALS, run, said, small_study
 
-N_SUBJECTS, N_TRIALS = 6, 40
 POINTS = ["--estimator", "convex", "--estimator", "mle"]
-
-
-def small_study(seed: int = 0) -> pd.DataFrame:
-    """A table as people have them: two groups, labels of their own, a few missed trials."""
-    rng = np.random.default_rng(seed)
-    n = N_SUBJECTS * N_TRIALS
-    subject = np.repeat([f"s{i}" for i in range(N_SUBJECTS)], N_TRIALS)
-    odds = np.where(np.tile(np.arange(N_TRIALS), N_SUBJECTS) < N_TRIALS // 2, 0.8, 0.2)
-    right = rng.random(n) < odds
-    table = pd.DataFrame(
-        {
-            "subjID": subject,
-            "trial": np.tile(np.arange(1, N_TRIALS + 1), N_SUBJECTS),
-            "choice": np.where(right, "right", "left"),
-            "outcome": (rng.random(n) < np.where(right, odds, 1 - odds)).astype(float),
-            "group": np.where(np.isin(subject, ["s0", "s1", "s2"]), "old", "young"),
-            "age": np.repeat(np.arange(20, 20 + N_SUBJECTS), N_TRIALS),
-            "comment": "fine",
-        }
-    )
-    table.loc[[5, 77], ["choice", "outcome"]] = np.nan
-    return table
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     small_study().to_csv(tmp_path / "study.csv", index=False)
     return tmp_path / "study.csv"
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def said(text: str) -> str:
-    """What was printed, without the line breaks of the terminal."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
 
 
 def fit(study: Path, *more: object):
@@ -308,9 +274,49 @@ def test_usage_errors_have_exit_code_2(study):
     assert run("fti", study).exit_code == 2
 
 
-def test_version_and_models_are_told():
+def test_version_is_told():
     assert run("--version").output.strip() == f"hierrl {hierrl.__version__}"
-    assert all(name in run("models").output for name in hierrl.models())
+
+
+def test_models_are_listed_with_parameters_a_sentence_and_names_elsewhere():
+    text = said(run("models").output)
+    for name, sentence in hierrl.models().items():
+        assert f"{name} {', '.join(hierrl.model(name).names)}" in text
+        assert sentence.split(" (")[0] in text
+    for name in set(hierrl.models(aliases=True)) - set(hierrl.models()):
+        assert name in text
+
+
+@pytest.mark.parametrize("name", [*hierrl.models(), "bandit4arm_2par_lapse"])
+def test_a_model_is_shown_with_equations_parameters_abilities_and_needs(name):
+    result = run("models", name)
+    assert result.exit_code == 0, result.output
+    text, model = said(result.output), hierrl.model(name)
+    assert "P = " in text
+    assert all(f" {parameter.name} " in text for parameter in model.parameters)
+    assert ("Convex bound: no." in text) == (not model.supports.bound)
+    assert "choice: the arm chosen" in text
+    assert ("gain: what was won" in text) == any(c.signal == "gain" for c in model.channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("forgetting_q", "Q[c] = Q[c] + alpha (r - Q[c]) Q[j] = (1 - alpha) Q[j]"),
+        ("igt_pvl_delta", "lambda = lambda"),
+        ("bandit4arm_2par_lapse", "beta_gain is fixed at 1."),
+        ("counterfactual", "forgone: what the arms not chosen would have paid"),
+        ("prl_fictitious", 'hr.model("fictitious", bias=True) with eta = alpha, alpha = bias / beta'),
+    ],
+)
+def test_what_is_shown_of_a_model(name, sentence):
+    assert sentence in said(run("models", name).output)
+
+
+def test_an_unknown_model_is_one_sentence_and_exit_code_2():
+    result = run("models", "forgeting_q")
+    assert result.exit_code == 2
+    assert "no model called 'forgeting_q'. Did you mean 'forgetting_q'?" in said(result.stderr)
 
 
 def test_help_imports_nothing_heavy():
@@ -334,6 +340,9 @@ def test_help_imports_nothing_heavy():
         ("arms=[0, 1, 3] if these, or arms=list(range(0, 3))", "--arms 0,1,3 if these, or --arms 0,1,2"),
         ("name all arms with arms=['left', ...].", "name all arms with --arms left,...."),
         ("(reward=).", "(--reward)."),
+        ("a longer warm-up (tune=) and more", "a longer warm-up (--tune) and more"),
+        ("infinite at table.iloc[11].", "infinite at row 12."),
+        ("Give another file, or the settings of this one.", "Give another --out, or start again with --force."),
         ("numbers first, for instance table['x'].map({'win': 1}); leave", "numbers first in the table; leave"),
         ("Give it another one: table.rename(columns={'a': 'b'}).", "Rename the column in the table."),
     ],

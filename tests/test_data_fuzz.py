@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,3 +143,39 @@ def test_spoilt_files(tmp_path_factory, spots):
     path = tmp_path_factory.mktemp("spoilt") / "table.csv"
     path.write_bytes(content)
     check(path, {"covariates": "age"})
+
+
+@pytest.mark.parametrize("dtype", [object, "uint64"])
+def test_whole_numbers_beyond_64_bits_keep_their_size(dtype):
+    large = 2**63 + 2**20 if dtype == "uint64" else 10**40
+    table = sound().assign(age=pd.Series([large] * 6 + [40] * 6, dtype=dtype))
+    age = hr.behaviour(table, covariates="age")["age"]
+    assert age.values.tolist() == [float(large), 40.0]
+
+
+def test_whole_numbers_beyond_floats_are_called_infinite():
+    table = sound().assign(age=pd.Series([10**400] * 6 + [40] * 6, dtype=object))
+    with pytest.raises(ValueError, match="'age' is infinite at subject 'a'"):
+        hr.behaviour(table, covariates="age")
+
+
+def test_a_line_that_never_ends_is_refused_at_once(tmp_path):
+    (tmp_path / "t.csv").write_text("subject," * 50_000)
+    with pytest.raises(ValueError, match="has 50,001 fields"):
+        hr.behaviour(tmp_path / "t.csv")
+
+
+def test_long_labels_are_shortened_where_they_are_mixed_with_numbers():
+    table = sound()[["subject", "session", "trial", "reward"]].assign(choice=["x" * 5000, *[0, 1] * 5, 0])
+    with pytest.raises(ValueError, match="mixes labels and numbers") as refused:
+        hr.behaviour(table)
+    assert len(str(refused.value)) < 500
+
+
+def test_rewards_near_the_largest_number_are_told_without_overflow():
+    from hierrl.summary import summarise
+
+    data = hr.behaviour(
+        sound().assign(reward=1e308).drop(columns=["gain", "loss", "forgone[0]", "forgone[1]"])
+    )
+    assert ("Reward", "1e+308 to 1e+308, mean 1e+308") in summarise(data).lines

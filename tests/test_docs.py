@@ -1,6 +1,7 @@
 """Pages with code run: every block of Python, in order, prints what the page shows below it."""
 
 import contextlib
+import importlib
 import inspect
 import io
 import re
@@ -12,7 +13,21 @@ import pytest
 from tests.test_readme import as_number, pieces
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("population.md", "marginal.md", "checks.md")
+PAGES = (
+    "start.md",
+    "concepts.md",
+    "which_estimate.md",
+    "missed.md",
+    "sessions.md",
+    "population.md",
+    "studies.md",
+    "regressors.md",
+    "coming_from.md",
+    "cite.md",
+    "marginal.md",
+    "checks.md",
+    "report.md",
+)
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?:\s*```text\n(?P<output>.*?)```)?", re.DOTALL)
 
 RELATIVE, ABSOLUTE = 0.2, 0.1
@@ -36,7 +51,8 @@ def assert_alike(shown: str, printed: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_code_of_a_page_runs_and_prints_what_is_shown(page):
+def test_code_of_a_page_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pages write files
     namespace: dict[str, object] = {}
     for block in blocks(page):
         printed = io.StringIO()
@@ -75,9 +91,30 @@ def test_code_that_a_page_includes_is_in_the_file(page):
         compile(inspect.cleandoc("\n" + inside), one["file"], "exec")
 
 
-@pytest.mark.parametrize("page", [*PAGES, "groups.md", "comparison.md", "model_table.md", "real_models.md"])
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, "groups.md", "comparison.md", "faq.md", "examples.md", "model_table.md", "real_models.md"],
+)
 def test_links_and_pictures_of_a_page_exist(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text())
     assert targets
     for target in targets:
         assert (DOCS / target).exists(), target
+
+
+def test_page_of_examples_includes_every_script_with_what_it_prints():
+    text = (DOCS / "examples.md").read_text()
+    included = re.findall(r"```\{literalinclude\} (\S+)", text)
+    scripts = sorted((DOCS.parent / "examples").glob("*.py"))
+    for script in scripts:
+        assert {f"../examples/{script.name}", f"examples/{script.stem}.txt"} <= set(included), script.name
+    assert len(included) == 2 * len(scripts)
+    assert all((DOCS / one).exists() for one in included)
+
+
+def test_table_of_other_packages_names_is_that_of_the_aliases(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    made = importlib.import_module("make_tables")
+    page = made.PAGE.read_text()
+    assert page == made.with_table(page)
+    assert page.count("`pst_Q`") == 1

@@ -12,7 +12,12 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 SAID = {
     "drug_placebo": ["The chains converged.", "verum - placebo", "b - a"],
     "group_comparison": ["The chains converged.", "patient - control", "p_rope", "weak"],
+    "model_comparison": ["subvalue  fails: nothing", "protected_exceedance", "held out"],
     "own_model": ["The chains converged.", "trust", "with memory", "values only", "memory "],
+    "quickstart": ["40 of 40 subjects", "patient - control", "The chains converged.", "Written:"],
+    "recovery_and_power": ["correlation of truth and estimate", "generating", "Welch's t", "Pictures:"],
+    "reproduce_paper": ["60 of 60 fits are proven", "relaxed policy", "mean policy"],
+    "trialwise_regressors": ["prediction_error_sd", "trial_type", "median subject"],
     "pymc_model": ["eta --> ", "the true slope is 2", "nothing compiled", "mu of alpha 0."],
 }
 """What each script prints if all went well."""

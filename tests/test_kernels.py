@@ -66,10 +66,18 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"missed": "decay"},
     {"bias": True, "lapse": True, "per_arm": True, "start": "start", "missed": "decay"},
 )
+
+
+def needs_columns(model: hr.Model) -> bool:
+    """Whether a model remembers gains, losses or what other arms would have paid."""
+    return any({c.signal, c.unchosen} & {"gain", "loss", "forgone"} for c in model.channels)
+
+
 NAMED = [
     pytest.param(hr.model(name, **options), id=f"{name}-{'-'.join(options)}")
     for name in hr.models()
     for options in OPTIONS
+    if not needs_columns(hr.model(name))
 ]
 COMPOSED = [
     pytest.param(hr.Model(channels=(hr.Channel(rate=("alpha_pos", "alpha_neg")),)), id="dual_rate"),

@@ -30,7 +30,9 @@ def test_a_model_survives_json(model):
 
 @pytest.mark.parametrize("name", sorted(hr.models()))
 def test_named_models_survive_json(name):
-    model = hr.model(name, bias=True, lapse=True, per_arm=True, start="start", bounds={"beta": (0.1, 5)})
+    plain = hr.model(name, bias=True, lapse=True, per_arm=True, start="start")
+    weight = next(parameter.name for parameter in plain.parameters if parameter.kind == "weight")
+    model = hr.model(name, bias=True, lapse=True, per_arm=True, start="start", bounds={weight: (0.1, 5)})
     assert hr.Model.from_json(model.to_json()) == model
 
 

@@ -13,7 +13,7 @@ from hierrl.kernels.problem import prepare
 from hierrl.posterior import pymc_model, trial_data
 from hierrl.posterior.coordinates import Point, parameters_of
 from hierrl.posterior.layout import FREE, lay_out
-from hierrl.posterior.model import TAKEN, write_model
+from hierrl.posterior.model import write_model
 from hierrl.posterior.natural import natural_mean
 from hierrl.posterior.population import Population
 from hierrl.posterior.samplers import OVERDISPERSION, start_of_chain
@@ -103,7 +103,7 @@ def test_dims_and_coords_are_named(layouts, pm_models):
     assert dims["bias"] == ("subject", "arm")
     assert dims["mu"] == ("parameter", "coefficient")
     assert dims["sigma"] == ("parameter",)
-    assert dims["subjects"] == ("subject", "parameter")
+    assert dims["eta"] == ("subject", "parameter")
     assert dims["choice"] == ("trial",)
     coords = pm_models["informed"].coords
     assert coords["parameter"] == layouts["informed"].problem.labels
@@ -147,7 +147,7 @@ def test_new_data_need_no_new_compilation(data, layouts):
 
 def test_the_model_graph_shows_population_subjects_and_choices(pm_models):
     graph = pm.model_to_mermaid(pm_models["informed"])
-    for name in ("effects", "log_sigma", "subjects", "choice", "mu"):
+    for name in ("effects", "log_sigma", "eta", "choice", "mu"):
         assert name in graph
 
 
@@ -229,7 +229,7 @@ def test_chains_start_farther_apart_than_the_posterior_is_wide():
     expected = {
         "effects": np.sqrt((layout.sizes.effects**2).sum(axis=1)),
         "log_sigma": np.diagonal(layout.sizes.log_sigma),
-        "subjects": np.sqrt((layout.sizes.subjects**2).sum(axis=2)),
+        "eta": np.sqrt((layout.sizes.subjects**2).sum(axis=2)),
     }
     for name, sd in expected.items():
         ratio = np.std([getattr(start, name) for start in starts], axis=0) / sd
@@ -247,18 +247,13 @@ def test_a_parameter_named_like_a_variable_is_refused(data):
         pymc_model(model, data, prior=weak_prior(model, data))
 
 
-def test_no_model_of_the_catalogue_has_a_parameter_named_like_a_variable():
-    named = {name for model in hr.models() for name in hr.model(model).names}
-    assert not named & set(TAKEN)
-
-
 @pytest.mark.slow
 def test_prior_predictive_draws_come_from_the_population(layouts, pm_models):
     population = layouts["informed"].population
     with pm_models["informed"]:
         drawn = pm.sample_prior_predictive(2000, random_seed=1)["prior"].to_dataset()
     effects, log_sigma = drawn["effects"].values[0], drawn["log_sigma"].values[0]
-    z = (drawn["subjects"].values[0] - population.mean(effects)) / np.exp(log_sigma)[:, None]
+    z = (drawn["eta"].values[0] - population.mean(effects)) / np.exp(log_sigma)[:, None]
     assert z.mean() == pytest.approx(0, abs=0.02)
     assert z.std() == pytest.approx(1, abs=0.02)
     np.testing.assert_allclose(effects.std(axis=0), population.effects_prior[1], rtol=0.1)

@@ -151,11 +151,11 @@ def test_prior_draws_have_the_spreads_and_correlations_of_their_population(data)
     layout = layout_of(data, "both")
     with write_model(layout):
         drawn = pm.sample_prior_predictive(
-            1500, random_seed=1, var_names=["effects", "log_sigma", "partial", "subjects", "correlation"]
+            1500, random_seed=1, var_names=["effects", "log_sigma", "partial", "eta", "correlation"]
         )["prior"].to_dataset()
-    values = {name: drawn[name].values[0] for name in ("effects", "log_sigma", "subjects", "correlation")}
+    values = {name: drawn[name].values[0] for name in ("effects", "log_sigma", "eta", "correlation")}
     mean = layout.population.mean(values["effects"])
-    z = (values["subjects"] - mean) / layout.population.sigma_of_subjects(values["log_sigma"])
+    z = (values["eta"] - mean) / layout.population.sigma_of_subjects(values["log_sigma"])
     assert z.mean() == pytest.approx(0, abs=0.03)
     assert z.std() == pytest.approx(1, abs=0.03)
     factor = np.linalg.cholesky(values["correlation"])

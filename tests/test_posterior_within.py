@@ -106,7 +106,7 @@ def test_variables_and_dims_name_the_slopes(data):
     assert pm_model.coords["parameter"] == (
         "alpha", "beta", "bias[B]", "alpha:drug[on]", "beta:drug[on]", "bias[B]:drug[on]",
     )  # fmt: skip
-    for name in ("subjects", "alpha:drug[on]", "choice"):
+    for name in ("eta", "alpha:drug[on]", "choice"):
         assert name in pm.model_to_mermaid(pm_model)
 
 

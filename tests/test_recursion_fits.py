@@ -170,10 +170,10 @@ def test_choices_drawn_in_pymc_have_the_probabilities_of_the_problem(fits, study
     posterior = fits[0]["posterior"].to_dataset()
     problem = prepare(rescorla_wagner(), study)
     eta = np.clip(problem.to_link(problem.pack(posterior)), -4, 4).repeat(300, axis=1)
-    trace = xr.Dataset({"subjects": (("chain", "draw", "subject", "parameter"), eta)})
+    trace = xr.Dataset({"eta": (("chain", "draw", "subject", "parameter"), eta)})
     with model:
         drawn = pm.sample_posterior_predictive(
-            trace, var_names=["choice"], freeze_vars=["subjects"], random_seed=1, progressbar=False
+            trace, var_names=["choice"], freeze_vars=["eta"], random_seed=1, progressbar=False
         )
     wanted = problem.probabilities(problem.from_link(eta[0, 0]))[:, 1]
     share = drawn["posterior_predictive"]["choice"].mean(("chain", "draw")).values

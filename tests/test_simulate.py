@@ -160,7 +160,7 @@ def test_arms_are_chosen_as_often_as_the_likelihood_says(model, seed):
     assert abs((hits - expected).sum()) <= 4.5 * np.sqrt(1.0 + (expected * (1 - expected)).sum())
 
 
-@pytest.mark.parametrize("name", sorted(hr.models()))
+@pytest.mark.parametrize("name", ["rw", "forgetting_q", "subvalue"])
 def test_the_truth_is_more_likely_than_its_surroundings_on_average(name):
     model = hr.model(name, bias=True, start=1.0)
     truth = {"alpha": 0.3, "beta": 3.0, "alpha_choice": 0.5, "beta_choice": -1.0, "bias": [0.0, 0.5]}

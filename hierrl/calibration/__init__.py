@@ -1,8 +1,7 @@
 """Is a posterior right? Simulation-based calibration: truths from the prior, ranked among the draws of their fit.
 
-``ranks`` places truths among draws · ``replicate`` simulates and fits one study · ``store`` keeps what is done in a
-file, a line for each replication · ``calibrate`` runs them and gives the result · ``judge`` holds ranks against
-uniform ones and intervals against what they promise.
+``ranks`` places truths among draws · ``replicate`` simulates and fits one study · ``calibrate`` runs them and gives the
+result · ``judge`` holds ranks against uniform ones and intervals against what they promise.
 """
 
 from hierrl.calibration.calibrate import calibrate

@@ -14,10 +14,12 @@ import xarray as xr
 
 from hierrl.calibration.judge import coverage_of, ecdf_band
 from hierrl.calibration.replicate import MEASURES, Study
-from hierrl.calibration.store import NUMBER, Row, replicated
 from hierrl.models.model import Model
-from hierrl.prior import Prior, weak_prior
-from hierrl.simulate import Bandit, Recorded, simulate
+from hierrl.prior import Prior
+from hierrl.replications.priors import weak_prior_of_task
+from hierrl.replications.record import covariates_record, model_record, task_record
+from hierrl.replications.store import NUMBER, Row, replicated
+from hierrl.simulate import Bandit, Recorded
 
 REPLICATIONS = 200
 FIXED = ("prior", "correlated", "random_seed", "progress", "log_likelihood", "formula", "spread_by")
@@ -107,7 +109,7 @@ def calibrate(
     """
     _check_options(options)
     if prior is None:
-        prior = _weak(model, task, n_subjects, covariates)
+        prior = weak_prior_of_task(model, task, n_subjects=n_subjects, covariates=covariates)
     study = Study(model, task, prior, n_subjects, covariates, random_seed, options)
     numbers = range(replications) if isinstance(replications, int) else list(replications)
     if len(numbers) < 1:
@@ -126,15 +128,12 @@ def calibrate(
 
 def settings_of_study(study: Study) -> dict[str, Any]:
     """All that replications depend on, as JSON knows it."""
-    covariates = study.covariates
     return {
-        "model": json.loads(study.model.to_json()),
-        "task": repr(study.task),
+        "model": model_record(study.model),
+        "task": task_record(study.task),
         "prior": json.loads(study.prior.to_json()),
         "n_subjects": study.n_subjects,
-        "covariates": None
-        if covariates is None
-        else {str(name): np.asarray(covariates[name]).tolist() for name in covariates},
+        "covariates": covariates_record(study.covariates),
         "random_seed": study.random_seed,
         "options": {name: value for name, value in study.options.items() if name not in NOT_RECORDED},
         "version": version("hierrl"),
@@ -200,20 +199,3 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise TypeError(
                 f"{name}= can't be chosen in a calibration: it follows from prior= and random_seed=. Leave it out."
             )
-
-
-def _weak(
-    model: Model,
-    task: Bandit | Recorded,
-    n_subjects: int | None,
-    covariates: Mapping[str, Any] | pd.DataFrame | None,
-) -> Prior:
-    """The weak prior, whose numbers don't depend on what anybody chooses in the task, but on its rewards' size."""
-    middle = {p.name: _middle(p.link) for p in model.parameters}
-    return weak_prior(
-        model, simulate(model, task, middle, n_subjects=n_subjects, covariates=covariates, random_seed=0)
-    )
-
-
-def _middle(link: str) -> float:
-    return 0.5 if link in ("logit", "log") else 0.0

@@ -15,7 +15,6 @@ import pandas as pd
 import xarray as xr
 
 from hierrl.calibration.ranks import Ranks, rank_truths
-from hierrl.calibration.store import Row
 from hierrl.fits import settings_of
 from hierrl.latents import log_likelihood
 from hierrl.models.model import Model
@@ -23,6 +22,7 @@ from hierrl.models.values import gather
 from hierrl.posterior import fit_posterior
 from hierrl.posterior.diagnostics import numbers_of
 from hierrl.prior import Prior
+from hierrl.replications.store import Row
 from hierrl.simulate import Bandit, Recorded, simulate, truth_of
 from hierrl.simulate.predictive import population_of
 

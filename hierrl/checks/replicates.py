@@ -58,7 +58,8 @@ def _by_subject(fit: xr.DataTree, told: Told, task: Task) -> Play:
             "chain": list(posterior["chain"].values).index(told.draw_coords["chain"][chain]),
             "draw": list(posterior["draw"].values).index(told.draw_coords["draw"][draw]),
         }
-        return simulate(model, task, posterior.isel(at), random_seed=rng)
+        scale = told.problem.reward_scale
+        return simulate(model, task, posterior.isel(at), reward_scale=scale, random_seed=rng)
 
     return play
 
@@ -76,6 +77,8 @@ def _by_session(fit: xr.DataTree, told: Told, task: Task) -> Play:
         schedule = task.schedule(told.data.sizes["subject"], rng)
         theta = np.ascontiguousarray(told.theta[chain, draw] * told.problem.raw_factor())
         uniform = rng.random(schedule.frame.sizes["trial"])
-        return behaviour_of(model, schedule, *play_schedule(model, schedule, theta, uniform))
+        scale = 1.0 if model.is_linear else told.problem.reward_scale
+        played = play_schedule(model, schedule, theta, uniform, reward_scale=scale)
+        return behaviour_of(model, schedule, *played)
 
     return play

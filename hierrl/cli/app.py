@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 import hierrl
+from hierrl.cli.check import check
+from hierrl.cli.compare import compare
 from hierrl.cli.demo import demo
 from hierrl.cli.fit import fit
 from hierrl.cli.models import models
+from hierrl.cli.recover import recover
+from hierrl.cli.report import report
+from hierrl.cli.simulate import simulate
 
 app = typer.Typer(
     name="hierrl",
@@ -28,7 +33,7 @@ def flowing(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.splitlines()) for paragraph in paragraphs)
 
 
-for command in (fit, demo, models):
+for command in (fit, compare, check, report, simulate, recover, models, demo):
     app.command(name=command.__name__, help=flowing(command.__doc__ or ""))(command)
 
 
@@ -38,17 +43,21 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+ABOUT = """
+    Hierarchical reinforcement-learning models of choice data, with a certificate for every point fit.
+
+    New here? [bold]hierrl demo[/] shows everything on a simulated study; [bold]hierrl fit study.csv[/] does
+    the same for yours. Every command has examples: [bold]hierrl fit --help[/].
+"""
+
+
+@app.callback(help=flowing(ABOUT))
 def about(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hierarchical reinforcement-learning models of choice data, with a certificate for every point fit.
-
-    New here? [bold]hierrl demo[/] shows everything on a simulated study; [bold]hierrl fit study.csv[/] does
-    the same for yours.
-    """
+    """Options that need no command."""
 
 
 def main() -> None:

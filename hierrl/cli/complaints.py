@@ -14,6 +14,8 @@ from rich.markup import escape
 
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
+LONG = re.compile(r"'([^']{200})[^']{100,}'")
+"""A label or value that would fill the terminal."""
 ROLES = "subject|choice|reward|session|trial|gain|loss|forced"
 
 IN_THE_TABLE = (
@@ -21,6 +23,15 @@ IN_THE_TABLE = (
     (r", for instance table\[.*?\]\.map\(.*?\);", " in the table;"),
     (r"turn them round: table\[.*?\] = -table\[.*?\]\.", "turn them round in the table."),
     (r" \(table\.drop_duplicates\(\)\)", ""),
+    (r"Give another file, or the settings of this one\.", "Give another --out, or start again with --force."),
+    (r"The same call goes on from .*\.$", "The same command goes on from there."),
+    (r"(Give|Say it with|with) n_subjects=(, such as n_subjects=50)?", r"\1 --subjects"),
+    (
+        r"Pass it to hr\.behaviour \(as its own argument or in covariates=\[\.\.\.\]\)\.",
+        "Say which column of the table it is (--gain, --loss, --context, --covariate COLUMN; forgone rewards are "
+        "found in columns called forgone[ARM]).",
+    ),
+    (r"which the behaviour does not have; it has [^.]*\.", "which the data do not have."),
     (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
 )
 """What Python would do to a table, and how somebody without Python does it."""
@@ -40,14 +51,18 @@ def reading() -> Iterator[None]:
 
 
 @contextmanager
-def plain_errors(*, debug: bool) -> Iterator[None]:
-    """Show errors as a sentence and leave with the right code; with `debug` let the traceback through."""
+def plain_errors(*, debug: bool, advice: str = "") -> Iterator[None]:
+    """Show errors as a sentence and leave with the right code; with `debug` let the traceback through.
+
+    `advice` is what to do after Ctrl-C.
+    """
     try:
         yield
     except (BadInput, KeyboardInterrupt, Exception) as error:
         if debug or isinstance(error, typer.Exit):
             raise
         sentence, code = _told(error)
+        sentence = f"{sentence} {advice}".rstrip() if code == INTERRUPTED else sentence
         Console(stderr=True).print(f"[bold red]Error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
         raise typer.Exit(code) from None
 
@@ -68,7 +83,7 @@ def _told(error: BaseException) -> tuple[str, int]:
 def _text(error: BaseException) -> str:
     # str() of a KeyError is the repr of its message
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(text).split())
+    return LONG.sub(r"'\1...'", " ".join(str(text).split()))
 
 
 def for_command_line(text: str) -> str:
@@ -82,12 +97,14 @@ def for_command_line(text: str) -> str:
     text = text.replace("hr.behaviour(..., covariates=[...])", "--covariate NAME")
     for python, words in IN_THE_TABLE:
         text = re.sub(python, words, text)
+    text = re.sub(r"table\.iloc\[(\d+)\]", lambda found: f"row {int(found[1]) + 1:,}", text)
     text = re.sub(r"arms=list\(range\((\d+, )?\d+\)\)", _range_option, text)
     text = re.sub(r"arms=(\[[^\]]*\])", _list_option, text)
     text = re.sub(rf"\b({ROLES})='\.\.\.'", r"--\1 COLUMN", text)
     text = re.sub(rf"\b({ROLES})=False", r"--\1 none", text)
     text = re.sub(rf"\b({ROLES})='([^']*)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", text)
     text = re.sub(rf"\b({ROLES}|arms)=(?=[\s).,]|$)", r"--\1", text)
+    text = re.sub(r"\b(tune|draws|chains|cores)=(?=[\s).,;]|$)", r"--\1", text)
     return re.sub(r"\bcovariates=(?=[\s).,]|$)", "--covariate", text)
 
 

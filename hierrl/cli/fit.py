@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
 from hierrl.cli import options
-from hierrl.cli.complaints import INTERRUPTED, plain_errors
+from hierrl.cli.complaints import plain_errors
 from hierrl.cli.folder import Folder, open_folder
-from hierrl.cli.options import Estimator
+from hierrl.cli.grouped import Columns, Fitting, Running, grouped
 from hierrl.cli.pages import MARKS, Page
-from hierrl.cli.stages import Settings
+from hierrl.cli.source import default_folder, read_tasks, settings_from, stop_if_incomplete
 
 if TYPE_CHECKING:
+    from hierrl.cli.inputs import Task
     from hierrl.cli.run import Run
+    from hierrl.cli.stages import Settings
 
-DEFAULT_MODEL = "forgetting_q"
 
-
+@grouped
 def fit(
     table: options.Table,
     *,
-    model: options.Models = None,
-    formula: options.Formulas = None,
-    estimator: options.Estimators = None,
-    certify: options.Certify = False,
+    columns: Columns,
+    fitting: Fitting,
     last: options.Last = None,
-    subject: options.Subject = None,
-    choice: options.Choice = None,
-    reward: options.Reward = None,
-    session: options.Session = None,
-    trial: options.Trial = None,
-    gain: options.Gain = None,
-    loss: options.Loss = None,
-    forced: options.Forced = None,
-    covariate: options.Covariates = None,
-    arms: options.Arms = None,
-    seed: options.Seed = 0,
-    draws: options.Draws = 1000,
-    tune: options.Tune = None,
-    chains: options.Chains = 4,
-    cores: options.Cores = None,
     out: options.Out = None,
-    force: options.Force = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    resume: options.Resume = False,
+    dry_run: options.DryRun = False,
+    running: Running,
 ) -> None:
     """Fit a model to a table of choices: convex, maximum likelihood, posterior.
 
@@ -59,36 +41,42 @@ def fit(
 
       hierrl fit study.csv --formula "alpha ~ 1 + group" --out results
 
-      hierrl fit study.tsv.gz --subject ppt --choice key --model rw --model subvalue --estimator mle
-    """
-    columns = {
-        "subject": subject, "choice": choice, "reward": reward, "session": session, "trial": trial,
-        "gain": gain, "loss": loss, "forced": forced,
-    }  # fmt: skip
-    settings = Settings(
-        estimators=tuple(estimator or Estimator),
-        seed=seed,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        certify=certify,
-        progress=not quiet,
-    )
-    page = Page(quiet=quiet)
-    with plain_errors(debug=debug):
-        from hierrl.cli.inputs import check_split, covariates_in, make_tasks, read_formulas, read_study
-        from hierrl.cli.run import run_all
-        from hierrl.summary import summarise
+      hierrl fit study.tsv.gz --subject ppt --choice key --model rw --method mle
 
-        formulas = read_formulas(formula or ())
-        covariates = [*(covariate or ()), *covariates_in(formulas)]
-        data = read_study(table, columns=columns, arms=arms, covariates=covariates)
-        page.study(summarise(data), table)
-        tasks = make_tasks(data, model or [DEFAULT_MODEL], formulas, certify=certify)
-        check_split(data, last)
-        folder = open_folder(out or default_out(table), force=force, several=len(tasks) > 1)
-        finish(run_all(tasks, settings, folder, page, last=last), page, folder)
+      hierrl fit study.csv --model rw+lapse+choice_trace+beta=0:20 --method marginal
+
+      hierrl fit study.csv --dry-run
+
+    [bold]Model options[/], each after a plus sign: lapse, bias, choice_trace, sticky, per_arm, signed, unsigned,
+    start; start=0.5, missed=decay, context=COLUMN, regressor=COLUMN; PARAMETER=NUMBER fixes a parameter,
+    PARAMETER=LOW:HIGH bounds it, PARAMETER=OTHER uses another one in its place.
+
+    [bold]Exit codes[/]: 0 done; 1 something failed; 2 the table or an option can't be used; 130 Ctrl-C.
+    """
+    page = Page(quiet=running.quiet)
+    with plain_errors(debug=running.debug):
+        from hierrl.cli.inputs import check_split
+        from hierrl.cli.results import write_results
+        from hierrl.cli.run import run_all
+
+        settings = settings_from(fitting, quiet=running.quiet)
+        tasks = read_tasks(table, columns, fitting, page=page)
+        check_split(tasks[0].data, last)
+        if dry_run:
+            tell_plan(tasks, settings, page)
+            return
+        place = out or default_folder(table)
+        folder = open_folder(place, force=running.force, resume=resume, several=len(tasks) > 1)
+        after = partial(write_results, last=last)
+        finish(run_all(tasks, settings, folder, page, resume=resume, after=after), page, folder)
+
+
+def tell_plan(tasks: list[Task], settings: Settings, page: Page) -> None:
+    """What would be done."""
+    for task in tasks:
+        page.title("Model", f"{task.name}: {task.describe()}")
+    names = ", ".join(settings.estimators)
+    page.say(f"All is well: {names} would be fitted now. Nothing was written.", mark=MARKS["good"])
 
 
 def finish(runs: list[Run], page: Page, folder: Folder) -> None:
@@ -100,20 +88,5 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
         runs[-1].wrote(folder.save_table("models", table), "the models side by side")
         page.title("Models side by side", "by maximum likelihood; lower AIC and BIC are better")
         page.table(table)
-    if files := [entry for run in runs for entry in run.files]:
-        page.files(folder.path, files)
-    for run in runs:
-        if run.failure is not None:
-            raise run.failure
-    if runs[-1].interrupted:
-        missing = ", ".join(runs[-1].missing)
-        cut = f"missing is {missing}" if missing else f"{list(runs[-1].fits)[-1]} was stopped early"
-        page.say(f"Interrupted: {cut}. What is listed here is finished and saved.", mark=MARKS["mind"])
-        page.say("The same command with --force runs everything again.")
-        raise typer.Exit(INTERRUPTED)
-
-
-def default_out(table: Path) -> Path:
-    """A folder beside the user, named after the table."""
-    name = table.name.removesuffix(".gz")
-    return Path(f"hierrl-{Path(name).stem}")
+    stop_if_incomplete(runs, page, folder)
+    page.files(folder.path, [entry for run in runs for entry in run.files])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierrl.cli.complaints import BadInput, reading
+from hierrl.cli.model_text import ModelText
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,18 +81,15 @@ def covariates_in(formulas: Mapping[str, str]) -> list[str]:
 
 
 def make_tasks(
-    data: xr.Dataset, names: Sequence[str], formulas: Mapping[str, str], *, certify: bool = False
+    data: xr.Dataset, asked: Sequence[ModelText], formulas: Mapping[str, str], *, certify: bool = False
 ) -> list[Task]:
-    """The models by name, each checked against the data and its formulas."""
+    """The models, each checked against the data and its formulas."""
     from hierrl.formulas import design_matrices
     from hierrl.kernels.problem import prepare
-    from hierrl.models import model
 
     tasks = []
     with reading():
-        if len(set(names)) < len(names):
-            raise ValueError("A model is named twice; name each --model once.")
-        models = {name: model(name) for name in names}
+        models = {one.text: one.build() for one in asked}
         _check_known(formulas, models)
         for name, one in models.items():
             if certify and not one.supports.bound:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 COLUMNS = "Columns (found by their names if not given; none = there is no such column)"
 MODEL = "Model"
 SAMPLING = "Sampling"
+TASK = "Task"
 RUN = "Run"
 
 
@@ -20,6 +21,24 @@ class Estimator(StrEnum):
     convex = "convex"
     mle = "mle"
     posterior = "posterior"
+
+
+class Method(StrEnum):
+    """What can be asked for: an estimator, or the posterior by one of its samplers."""
+
+    convex = "convex"
+    mle = "mle"
+    posterior = "posterior"
+    nuts = "nuts"
+    marginal = "marginal"
+
+
+class TaskName(StrEnum):
+    """Tasks of the literature."""
+
+    iowa = "iowa"
+    zhu_2arm = "zhu_2arm"
+    zhu_10arm = "zhu_10arm"
 
 
 def _column(role: str, text: str):
@@ -41,6 +60,7 @@ Session = Annotated[str | None, _column("session", "Values start anew where it c
 Trial = Annotated[str | None, _column("trial", "Number of the trial within its session.")]
 Gain = Annotated[str | None, _column("gain", "What was won (0 or more).")]
 Loss = Annotated[str | None, _column("loss", "What was lost (0 or less).")]
+Context = Annotated[str | None, _column("context", "What the trial was about, if values differ by it.")]
 Forced = Annotated[str | None, _column("forced", "Marks forced choices: learned from, not scored.")]
 Covariates = Annotated[
     list[str] | None,
@@ -66,8 +86,10 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        metavar="NAME",
-        help="A model (repeatable); `hierrl models` lists them. [dim]\\[default: forgetting_q][/]",
+        metavar="NAME[+OPTION]",
+        help="A model (repeatable), with options such as rw+lapse+choice_trace or subvalue+beta=0:20; "
+        "`hierrl models` lists them, `hierrl fit --help` the options. "
+        "[dim]\\[default: forgetting_q][/]",
         rich_help_panel=MODEL,
         show_default=False,
     ),
@@ -82,12 +104,14 @@ Formulas = Annotated[
         show_default=False,
     ),
 ]
-Estimators = Annotated[
-    list[Estimator] | None,
+Methods = Annotated[
+    list[Method] | None,
     typer.Option(
+        "--method",
         "--estimator",
         metavar="NAME",
-        help="convex, mle or posterior (repeatable). [dim]\\[default: all three][/]",
+        help="How to fit: convex, mle or posterior (repeatable). nuts and marginal are the samplers of the "
+        "posterior, nuts the usual one. [dim]\\[default: all three; compare, check and recover: mle][/]",
         rich_help_panel=MODEL,
         show_default=False,
     ),
@@ -126,7 +150,7 @@ Tune = Annotated[
         "--tune",
         metavar="N",
         min=1,
-        help="Draws before, to adapt. [dim]\\[default: 500][/]",
+        help="Draws before, to adapt. [dim]\\[default: 200 or 500, as needed][/]",
         rich_help_panel=SAMPLING,
         show_default=False,
     ),
@@ -150,12 +174,97 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="PATH",
-        help="A folder for fits, tables and pictures; or a file ending in .nc for the last fit alone. "
+        help="A folder for fits, tables and pictures; or a file (.nc) or store (.zarr) for the last fit alone. "
         "[dim]\\[default: a folder named after the table][/]",
         rich_help_panel=RUN,
         show_default=False,
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with an interrupted run of the same command: fits that are finished are kept.",
+        rich_help_panel=RUN,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Read and check everything, fit nothing.", rich_help_panel=RUN),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=RUN)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)]
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FITS|TABLE",
+        help="Saved fits: .nc files, .zarr stores or folders from `hierrl fit`, each perhaps as NAME=PATH; or "
+        "one table, which is fitted first.",
+        show_default=False,
+    ),
+]
+
+
+def _task(name: str, metavar: str, text: str, **how: Any):
+    return typer.Option(
+        f"--{name}", metavar=metavar, help=text, rich_help_panel=TASK, show_default=False, **how
+    )
+
+
+Schedule = Annotated[
+    str | None,
+    _task(
+        "schedule", "TABLE|FIT", "Play the schedule of a recorded study again, instead of a described task."
+    ),
+]
+NamedTask = Annotated[TaskName | None, _task("task", "NAME", "A known task: iowa, zhu_2arm or zhu_10arm.")]
+Odds = Annotated[
+    str | None, _task("odds", "P,P,...", "Chance of each arm to pay. [dim]\\[default: 0.8,0.2][/]")
+]
+Means = Annotated[str | None, _task("means", "X,X,...", "Instead of odds: mean payoff of each arm.")]
+Sd = Annotated[float | None, _task("sd", "X", "Noise of payoffs around means. [dim]\\[default: 1][/]")]
+Drift = Annotated[float | None, _task("drift", "X", "How much odds or means drift from trial to trial (sd).")]
+Limits = Annotated[str | None, _task("limits", "LOW,HIGH", "Where drifting odds or means are reflected.")]
+Amounts = Annotated[
+    str | None, _task("amounts", "LOSS,WIN", "What is paid without and with a win. [dim]\\[default: 0,1][/]")
+]
+Trials = Annotated[
+    int | None, _task("trials", "N", "Trials of a session. [dim]\\[default: 200; iowa 100][/]", min=1)
+]
+Sessions = Annotated[
+    int | None, _task("sessions", "N", "Sessions of each subject. [dim]\\[default: 1][/]", min=1)
+]
+ReverseEvery = Annotated[
+    int | None, _task("reverse-every", "N", "The arms reverse after every N trials.", min=1)
+]
+ReverseChance = Annotated[
+    float | None, _task("reverse-chance", "P", "The arms reverse after a trial with this chance.")
+]
+Missed = Annotated[float | None, _task("missed", "SHARE", "Share of trials without a choice.")]
+Subjects = Annotated[
+    int | None,
+    _task("subjects", "N", "How many subjects. [dim]\\[default: 40; a recorded schedule's own][/]", min=1),
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter (repeatable): a number, or LOW:HIGH, from which each subject gets a value. "
+        "[dim]\\[default: subjects of a weak prior][/]",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+TruthFit = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        metavar="FIT",
+        help="Take the parameters, and the model, from a saved fit.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]

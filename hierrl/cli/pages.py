@@ -12,7 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hierrl.cli.complaints import for_command_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 MARKS = {"good": "[green]✓[/]", "mind": "[yellow]![/]", "bad": "[bold red]✗[/]"}
 INDENT = 2
-UNBROKEN = ("parameter", "fit", "95 % ETI")
+UNBROKEN = ("parameter", "model", "estimator", "fit", "95 % ETI")
 """Columns of text that stay on one line."""
 NARROW, WIDE = 72, 110
 """Columns of the terminal between which tables are laid out; wider ones are hard to read."""
@@ -47,6 +50,16 @@ class Page:
         grid.add_row(mark, escape(text))
         self.console.print(Padding(grid, (0, 0, 0, INDENT)))
 
+    def waiting(self, text: str) -> Progress:
+        """A spinner with the seconds gone by, while nothing else can be shown."""
+        line = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            console=self.console, transient=True,
+        )  # fmt: skip
+        line.disable = self.console.quiet or not self.console.is_terminal
+        line.add_task(text, total=None)
+        return line
+
     def study(self, summary: StudySummary, path: Path | str) -> None:
         """The data: how columns were understood, numbers, what is odd."""
         self.title("Data", str(path))
@@ -60,10 +73,10 @@ class Page:
     def verdict(self, verdict: Verdict, seconds: float, heard: Iterable[str] = ()) -> None:
         """What became of an estimator."""
         for i, (level, sentence) in enumerate(verdict.remarks):
-            text = f"{sentence} ({seconds:.1f} s)" if i == 0 else sentence
+            text = for_command_line(f"{sentence} ({seconds:.1f} s)" if i == 0 else sentence)
             self.say(text, mark=MARKS[level] if i == 0 or level != "good" else " ")
         for sentence in heard:
-            self.say(sentence, mark=MARKS["mind"])
+            self.say(for_command_line(sentence), mark=MARKS["mind"])
 
     def table(self, table: pd.DataFrame, *, caption: str = "") -> None:
         """A short table: text to the left, numbers to the right with three digits."""

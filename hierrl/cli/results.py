@@ -27,7 +27,7 @@ def write_results(run: Run, *, last: float | None = None) -> None:
     """Everything that the finished fits allow."""
     if run.folder.file is not None:
         return
-    run.attempt(_subjects)
+    run.attempt(write_subjects)
     if Estimator.posterior in run.fits:
         run.attempt(_population)
         run.attempt(_differences)
@@ -38,7 +38,8 @@ def write_results(run: Run, *, last: float | None = None) -> None:
     run.attempt(_pictures)
 
 
-def _subjects(run: Run) -> None:
+def write_subjects(run: Run) -> None:
+    """The estimates of every subject."""
     from hierrl.summary import subject_table
 
     table = subject_table(run.fits)

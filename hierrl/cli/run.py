@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -10,11 +12,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import hierrl
+from hierrl.cli.complaints import BadInput
 from hierrl.cli.folder import Folder
 from hierrl.cli.inputs import Task
 from hierrl.cli.options import Estimator
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.stages import Heard, Interrupt, Settings, compile_kernels, run_stage
+from hierrl.fits import load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,14 +47,20 @@ class Run:
     page: Page
     about: dict[str, Any] = field(default_factory=dict)
     """Further entries of the record."""
+    resume: bool = False
+    """Take fits that an earlier run has finished in the folder."""
     fits: dict[str, xr.DataTree] = field(default_factory=dict)
     files: list[tuple[Path, str]] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)
+    """Fits of which Ctrl-C has left some subjects out."""
     interrupted: bool = False
     failure: Exception | None = None
 
     def stages(self) -> None:
         """Run the estimators that were asked for; each is on disk as soon as it is finished."""
         self.page.title("Model", f"{self.task.name}: {self.task.describe()}")
+        if self.resume:
+            self._take_up(self.folder.record())
         self._record()
         with Interrupt() as interrupt:
             try:
@@ -83,25 +93,57 @@ class Run:
             self.files.append((path, text))
 
     def _all(self, interrupt: Interrupt) -> None:
-        self._prepare()
-        for name in (name for name in Estimator if name in self.settings.estimators):
+        missing = self.missing
+        if missing:
+            self._prepare()
+        for name in missing:
             self._stage(name)
             if interrupt.pressed:
+                self.partial.append(str(name))
                 return
+
+    def _take_up(self, earlier: dict[str, Any]) -> None:
+        """Fits of an interrupted run, which must have been the same one."""
+        if not earlier:
+            return
+        asked = json.loads(json.dumps(self._asked(), default=str))
+        before = {name: earlier.get(name) for name in asked}
+        if before != asked:
+            wrong = next(name for name in asked if before[name] != asked[name])
+            raise BadInput(
+                f"--resume: {str(self.folder.path)!r} holds a run with another {wrong} "
+                f"({before[wrong]}; now {asked[wrong]}). Give what was given then, or start again with --force."
+            )
+        done = [name for name in earlier.get("finished", []) if name not in earlier.get("partial", [])]
+        for name in (name for name in done if name in self.settings.estimators):
+            path = self.folder.path / f"{name}.nc"
+            if path.exists():
+                self.fits[name] = load(path)
+                self.wrote(path, FIT_TEXTS[Estimator(name)])
+                self.page.say(
+                    f"{TITLES[Estimator(name)]}: finished before, in {path.name}.", mark=MARKS["good"]
+                )
 
     def _prepare(self) -> None:
         started = perf_counter()
-        with self.page.console.status("Preparing (on the first run the model is compiled: a minute or two)"):
+        with self.page.waiting("Compiling, once per machine: some minutes, then never again"):
             with suppress(Exception):  # if something is wrong, the fit itself will say so
                 compile_kernels(self.task)
         seconds = perf_counter() - started
         if seconds > QUICK:
-            self.page.say(f"Compiled in {seconds:.0f} s; later runs find it done.", mark="[cyan]·[/]")
+            self.page.say(
+                f"Compiled in {seconds:.0f} s, once per machine: later runs find it done.", mark="[cyan]·[/]"
+            )
 
     def _stage(self, name: Estimator) -> None:
         from hierrl.summary import verdict_of
 
         self.page.title(TITLES[name])
+        if name is Estimator.posterior:  # the sampler's own bars come after that
+            self.page.say(
+                "Compiling the sampler, once per model and machine: about a minute, then seconds.",
+                mark="[cyan]·[/]",
+            )
         started = perf_counter()
         with Heard() as heard:
             fit = run_stage(name, self.task, self.settings, self.fits)
@@ -114,30 +156,59 @@ class Run:
         new = [text for text in heard if text not in told and "converge" not in text]
         self.page.verdict(verdict, seconds, new)
 
+    def _asked(self) -> dict[str, Any]:
+        """All that a fit depends on: the same again gives the same."""
+        irrelevant = ("estimators", "cores", "progress")
+        settings = {name: value for name, value in asdict(self.settings).items() if name not in irrelevant}
+        return {
+            "model": self.task.name,
+            "formula": dict(self.task.formula),
+            **settings,
+            "data": fingerprint(self.task.data),
+            "hierrl": hierrl.__version__,
+        }
+
     def _record(self) -> None:
         """Write down what was asked for and what is finished."""
         if self.folder.file is not None:
             return
-        asked = asdict(self.settings) | {"estimators": [str(name) for name in self.settings.estimators]}
-        what = {"hierrl": hierrl.__version__, "model": self.task.name, "formula": dict(self.task.formula)}
-        state = {"finished": list(self.fits), "interrupted": self.interrupted}
-        path = self.folder.save_record({**what, **self.about, "settings": asked, **state})
+        estimators = [str(name) for name in self.settings.estimators]
+        state = {"finished": list(self.fits), "partial": self.partial, "interrupted": self.interrupted}
+        path = self.folder.save_record({**self._asked(), **self.about, "estimators": estimators, **state})
         if self.fits:
             self.wrote(path, "what was run")
 
 
-def run_all(
-    tasks: Sequence[Task], settings: Settings, folder: Folder, page: Page, *, last: float | None = None
-) -> list[Run]:
-    """Fit every model and write its results; an interrupted run is the last one."""
-    from hierrl.cli.results import write_results
+def fingerprint(data: xr.Dataset) -> str:
+    """A short text that is another one for other behaviour."""
+    digest = hashlib.sha256()
+    for name in sorted(map(str, data.variables)):
+        values = data[name].values
+        values = values.astype(str) if values.dtype.kind in "OT" else values
+        digest.update(f"{name} {values.shape} {values.dtype}".encode() + values.tobytes())
+    return digest.hexdigest()[:16]
 
+
+def run_all(
+    tasks: Sequence[Task],
+    settings: Settings,
+    folder: Folder,
+    page: Page,
+    *,
+    resume: bool = False,
+    after: Callable[[Run], None] | None = None,
+) -> list[Run]:
+    """Fit every model and make `after` of it; an interrupted run is the last one."""
     runs = []
     for task in tasks:
-        run = Run(task, settings, folder.below(task.name) if len(tasks) > 1 else folder, page)
+        place = folder.below(task.name) if len(tasks) > 1 else folder
+        run = Run(task, settings, place, page, resume=resume)
         runs.append(run)
         run.stages()
-        write_results(run, last=last) if run.fits else run.folder.leave()
+        if not run.fits:
+            run.folder.leave()
+        elif after is not None:
+            after(run)
         if run.interrupted:
             break
     return runs

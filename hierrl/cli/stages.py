@@ -23,6 +23,8 @@ class Settings:
     """How to run; the same for all models."""
 
     estimators: tuple[Estimator, ...] = tuple(Estimator)
+    sampler: str = "nuts"
+    """Of the posterior: nuts or marginal."""
     seed: int = 0
     draws: int = 1000
     tune: int | None = None
@@ -54,6 +56,7 @@ def run_stage(name: Estimator, task: Task, settings: Settings, done: dict[str, x
         task.data,
         start=start,
         formula=dict(task.formula) or None,
+        method=settings.sampler,  # type: ignore[arg-type]
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,

@@ -149,8 +149,9 @@ class _Layouter:
         power, delta = tables.power[c] == 1, tables.learner[c] == DELTA
         curved = len(rates) != 1 or tables.split[c] == 1 or power or not delta
         start = axes[axis[START]] if axis[START] >= 0 else None
-        at = [shape[START]] * 2 if start is None else [problem.lower[start], problem.upper[start]]
-        sure = delta and (tables.split[c] == 0 or (not power and self.sign_is_known(c, *at)))
+        at = (shape[START], shape[START]) if start is None else (problem.lower[start], problem.upper[start])
+        known = tables.split[c] == 0 or (not power and self.sign_is_known(c, float(at[0]), float(at[1])))
+        sure = bool(delta and known)
         ends = axis[START] >= 0 and sure
         alike = arm < 0 and tables.split[c] == 0 and delta and not power
         paired = axis[START] < 0 and alike and self.arms_move_together(c)

@@ -49,10 +49,13 @@ def recover(
 ) -> Maximum:
     """The best of the starts (S, K, P) after solving for weights, biases and lapse at their rates."""
     hull = lay_out(problem)
-    if not has_separate_weights(problem, hull):
-        free = concave_scalars(problem)
-        return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
     weighed = weigh(problem, hull, starts, cores=cores, progress=progress)
+    if not has_separate_weights(problem, hull):
+        # A lapse, or products of weights, are not concave: what is best without them is a better place to climb from
+        # than the mixture's mass, which a slow atom may make huge.
+        found = np.where(np.isfinite(weighed.value)[:, :, None], weighed.theta, np.nan)
+        starts, free = np.concatenate([starts, found], axis=1), concave_scalars(problem)
+        return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
     rows, best = np.arange(problem.n_subjects), weighed.value.argmax(axis=1)
     theta = weighed.theta[rows, best]
     tried = np.isfinite(weighed.value[rows, best]) & weighed.done

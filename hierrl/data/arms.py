@@ -95,7 +95,7 @@ def _named(table: Table, coded: Sequence[Coded], values: set[Label], *, names: t
     unknown = sorted((value for value in values if value not in index), key=str)
     if unknown:
         raise ValueError(
-            f"The choice {unknown[0]!r} at {_where(table, coded, unknown[0])} is none of the arms "
+            f"The choice {listed(unknown[:1])} at {_where(table, coded, unknown[0])} is none of the arms "
             f"{listed(names)}.{nearest(unknown[0], names)} Correct it, leave it empty if the choice was "
             "missed, or name the arm in arms=."
         )
@@ -162,7 +162,7 @@ def _mixed(table: Table, coded: Sequence[Coded], values: set[Label]) -> ValueErr
     rare = text[0] if len(text) <= len(whole) else whole[0]
     return ValueError(
         f"Column {coded[0].column!r} mixes labels and numbers: {listed(text)} beside {listed(whole)}; "
-        f"{rare!r} is at {_where(table, coded, rare)}. Write the choices in one way, and leave missed ones "
+        f"{listed([rare])} is at {_where(table, coded, rare)}. Write the choices in one way, and leave missed ones "
         f"empty.{table.way_out('choice')}"
     )
 
@@ -177,8 +177,8 @@ def _check_guess(table: Table, coded: Sequence[Coded], arms: Sequence[Label]) ->
     column, way_out = coded[0].column, table.way_out("choice")
     if len(arms) == 1:
         raise ValueError(
-            f"Only one arm is ever chosen: column {column!r} holds only {arms[0]!r}. Name all arms that "
-            f"could be chosen, for instance arms=[{arms[0]!r}, ...].{way_out}"
+            f"Only one arm is ever chosen: column {column!r} holds only {listed(arms[:1])}. Name all arms that "
+            f"could be chosen, for instance arms=[{listed(arms[:1])}, ...].{way_out}"
         )
     if len(arms) > MAX_GUESSED:
         raise ValueError(

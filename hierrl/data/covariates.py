@@ -16,6 +16,9 @@ from hierrl.data.order import Order
 from hierrl.data.table import Table, counted, listed
 from hierrl.data.values import is_missing_text, label_codes
 
+LARGEST_INT = 2.0**63
+"""From here on, whole numbers don't fit into 64 bits with a sign."""
+
 RESERVED = frozenset(
     "trial subject arm trial_subject trial_session trial_number choice reward scored gain loss forgone "
     "available context "
@@ -78,7 +81,7 @@ def covariate_values(series: pd.Series) -> tuple[npt.NDArray, dict[str, str]]:
     if pd.api.types.is_bool_dtype(dtype) and complete:
         return series.to_numpy(dtype=bool), {}
     if pd.api.types.is_integer_dtype(dtype) and complete:
-        return series.to_numpy(dtype=np.int64), {}
+        return _whole(series.to_numpy(dtype=np.float64), series), {}
     if pd.api.types.is_bool_dtype(dtype) or (pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c"):
         return series.to_numpy(dtype=np.float64, na_value=np.nan), {}
     return _object_values(series), {}
@@ -89,11 +92,24 @@ def _object_values(series: pd.Series) -> npt.NDArray:
     codes, uniques = pd.factorize(series)
     kind = pd.api.types.infer_dtype(uniques)
     if kind in ("boolean", "integer", "floating", "mixed-integer-float", "decimal"):
-        values = np.array([*map(float, uniques), np.nan])[codes]
-        exact = {"boolean": np.dtype(bool), "integer": np.dtype(np.int64)}.get(kind)
-        return values if exact is None or (codes < 0).any() else values.astype(exact)
+        values = np.array([*map(_as_float, uniques), np.nan])[codes]
+        if (codes < 0).any() or kind not in ("boolean", "integer"):
+            return values
+        return values.astype(bool) if kind == "boolean" else _whole(values, series)
     texts = ["" if is_missing_text(value) else str(value).strip() for value in uniques]
     return np.array([*texts, ""], dtype=str)[codes]
+
+
+def _as_float(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:  # whole numbers have no largest one; floats do
+        return np.inf
+
+
+def _whole(values: npt.NDArray[np.float64], series: pd.Series) -> npt.NDArray:
+    """Whole numbers as int64, where they fit; as floats beyond."""
+    return series.to_numpy(dtype=np.int64) if (np.abs(values) < LARGEST_INT).all() else values
 
 
 def _by_arm(table: Table, name: str, *, order: Order, arms: Sequence[Label]) -> xr.DataArray:

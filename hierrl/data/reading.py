@@ -8,6 +8,7 @@ import io
 import os
 import re
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,8 @@ SEPARATORS = (",", ";", "\t", "|")
 WHOLE = re.compile(r"^(0|-?[1-9]\d{0,17})(\.0+)?$")
 # Fields in the head of a file that only make sense with a decimal comma.
 DECIMAL_COMMA = re.compile(r'(?:^|[;\t|])\s*"?-?\d+,\d+"?\s*(?=[;\t|]|$)', re.MULTILINE)
+MOST_COLUMNS = 10_000
+"""What has more is no table with one row per trial (and pandas takes minutes over names that repeat)."""
 HEAD = 20_000
 """Characters of a file that are looked at to see how it is written."""
 
@@ -120,6 +123,11 @@ def _read_text(content: bytes, path: Path, labels: tuple[object, ...]) -> Table:
         raise ValueError(f"The file {path.name!r} is empty.")
     separator = _separator(text)
     header = _fields(_first_line(text), separator)
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(
+            f"The first line of the file {path.name!r} has {len(header):,} fields, more than {MOST_COLUMNS:,} columns. "
+            "Are line ends missing, or is every trial a column? Write one row per trial."
+        )
     comma = separator != "," and DECIMAL_COMMA.search(text[:HEAD]) is not None
     if comma:
         notes.append("Numbers in the file are written with a decimal comma.")
@@ -130,7 +138,7 @@ def _read_text(content: bytes, path: Path, labels: tuple[object, ...]) -> Table:
     })  # fmt: skip
     frame, extra = _without_row_names(frame)
     names = [name.strip() for name in header]
-    duplicated = frozenset(name for name in names if name and names.count(name) > 1)
+    duplicated = frozenset(name for name, n in Counter(names).items() if name and n > 1)
     blank = len(text) - len(text.lstrip("\r\n"))
     first_line = text[:blank].count("\n") + 2
     whole = _with_whole_labels(frame)

@@ -34,6 +34,10 @@ NOUN = {
     "available": "mark of available arms",
     "context": "context",
     "forced": "mark of forced choices",
+    "pair": "pair of arms shown",
+    "rt": "response time",
+    "deadline": "deadline",
+    "start": "start value",
 }
 
 

@@ -139,18 +139,26 @@ def exponent_gains(low, high, accumulate, du0, du1, gain0, gain1):
 
 
 @njit(**LANES)
-def exponent_bends(low, high, log_size, accumulate, twice, with_rate, du0, du1, b0, b1):
-    """Add to a second derivative [b0, b1] (N,) what the exponent gives with itself (`twice`) or with the rate."""
+def exponent_bends(low, high, log_size, accumulate, du0, du1, b0, b1):
+    """Add to a second derivative [b0, b1] (N,) what the exponent gives with itself, rates being in [low, high]."""
     for g in range(b0.size):
-        if twice:
-            first, last = (1.0, 1.0) if accumulate else (low[g], high[g])
-            one, other = du0[g] * log_size, du1[g] * log_size
-            smaller, larger = min(one, other), max(one, other)
-            b0[g] += smaller * (first if smaller > 0.0 else last)
-            b1[g] += larger * (last if larger > 0.0 else first)
-        elif with_rate and not accumulate:
-            b0[g] += du0[g]
-            b1[g] += du1[g]
+        first, last = (1.0, 1.0) if accumulate else (low[g], high[g])
+        one, other = du0[g] * log_size, du1[g] * log_size
+        smaller, larger = min(one, other), max(one, other)
+        b0[g] += smaller * (first if smaller > 0.0 else last)
+        b1[g] += larger * (last if larger > 0.0 else first)
+
+
+@njit(**LANES)
+def exponent_and_rate(e0, e1, up, down, du0, du1, b0, b1):
+    """Add what the exponent gives with a rate: that after positive errors in [e0, e1] (`up`), or the other (`down`)."""
+    for g in range(b0.size):
+        may, must = up or down, up and down
+        if e0[g] >= 0.0 or e1[g] <= 0.0:
+            may = must = up if e0[g] >= 0.0 else down
+        if may:
+            b0[g] += du0[g] if must else min(du0[g], 0.0)
+            b1[g] += du1[g] if must else max(du1[g], 0.0)
 
 
 @njit(**LANES)
@@ -270,9 +278,10 @@ def box_prices(
                 bend_step(
                     rate0, rate1, e0, e1, up, down, either, d[x, j, 0], d[x, j, 1], d[x, k, 0], d[x, k, 1], b0, b1
                 )  # fmt: skip
-                if k == exponent or j == exponent:
-                    with_rate = up[0] or up[1] or down[0] or down[1]
-                    exponent_bends(rate0, rate1, size, accumulate, k == j, with_rate, du0, du1, b0, b1)
+                if k == exponent and j == exponent:
+                    exponent_bends(rate0, rate1, size, accumulate, du0, du1, b0, b1)
+                elif (k == exponent or j == exponent) and not accumulate:
+                    exponent_and_rate(e0, e1, up[0] or up[1], down[0] or down[1], du0, du1, b0, b1)
         for a in range(n_axes):
             fill(gain0, 0.0)
             fill(gain1, 0.0)

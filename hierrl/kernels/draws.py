@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hierrl.kernels.jit import njit
-from hierrl.kernels.likelihood import channel_paths, logits, score, softmax
+from hierrl.kernels.likelihood import logits, score, softmax
 from hierrl.kernels.loops import JIT
+from hierrl.kernels.paths import channel_paths
 from hierrl.kernels.rule import entry
 
 

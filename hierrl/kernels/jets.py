@@ -17,8 +17,10 @@ from typing import Any
 
 import llvmlite.ir as ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core import typing
+from numba.extending import models, overload, register_model
 
+from hierrl.kernels.jit import intrinsic
 from hierrl.kernels.tables import N_ROLES
 from hierrl.kernels.vectors import CONTRACT, FLAGS, FLOATS, WIDTH, as_floats, pointer
 
@@ -179,10 +181,10 @@ def _overload_binary(function: Any, rule: Any) -> None:
         kind = _result(left, right)
 
         def code(context, builder, signature, args):
-            writer = _Writer(context, builder, kind)
+            writer = _Writer(context, builder, signature.return_type)
             return writer.joined(rule(writer, *map(writer.parts, args, signature.args)))
 
-        return kind(left, right), code
+        return typing.signature(kind, left, right), code
 
     @overload(function)
     def _(left, right):

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.extending
+
+intrinsic: Any = numba.extending.intrinsic
+"""Numba's, of which type checkers don't know that it takes the first argument away."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
 

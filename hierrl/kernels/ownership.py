@@ -6,9 +6,8 @@ Compiled code counts references to arrays wherever one is handed over, in instru
 from __future__ import annotations
 
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from hierrl.kernels.jit import njit
+from hierrl.kernels.jit import intrinsic, njit
 from hierrl.kernels.loops import INNER
 
 

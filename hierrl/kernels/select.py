@@ -7,7 +7,8 @@ which compiles slowly.
 from __future__ import annotations
 
 from numba import types
-from numba.extending import intrinsic
+
+from hierrl.kernels.jit import intrinsic
 
 
 @intrinsic

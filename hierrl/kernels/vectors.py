@@ -11,7 +11,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
 
 from hierrl.kernels.exponential import (
     BIAS,
@@ -32,7 +32,7 @@ from hierrl.kernels.exponential import (
     SMALLEST,
     exp_negative,
 )
-from hierrl.kernels.jit import njit
+from hierrl.kernels.jit import intrinsic, njit
 from hierrl.kernels.loops import INNER
 
 WIDTH = 8

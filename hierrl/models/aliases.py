@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,3 +146,34 @@ ALIASES: dict[str, Alias] = {
         "There beta is fixed at 1 for rewards divided by 100: fixed={'beta': 0.01} does that; here it is free.",
     ),
 }
+
+
+def names_elsewhere() -> dict[str, list[str]]:
+    """Model of the catalogue -> its names elsewhere."""
+    found: dict[str, list[str]] = {}
+    for name, alias in ALIASES.items():
+        found.setdefault(alias.model, []).append(name)
+    return found
+
+
+def alike(names: Iterable[str]) -> list[tuple[list[str], Alias]]:
+    """Names elsewhere with what they stand for, those of the same together."""
+    found: list[tuple[list[str], Alias]] = []
+    for name in names:
+        same = [held for held, alias in found if alias == ALIASES[name]]
+        if same:
+            same[0].append(name)
+        else:
+            found.append(([name], ALIASES[name]))
+    return found
+
+
+def call(alias: Alias) -> str:
+    """The model in Python: ``hr.model("gain_loss", lapse=True)``."""
+    options = [f"{name}={value!r}" for name, value in alias.options.items()]
+    return f"hr.model({', '.join([repr(alias.model), *options])})".replace("'", '"')
+
+
+def translation(alias: Alias) -> str:
+    """Each parameter there as an expression in those here."""
+    return ", ".join(f"{there} = {here}" for there, here in alias.parameters.items())

@@ -44,8 +44,11 @@ class Learner:
     linear: bool
     """Whether rewards in another unit give the same values in that unit."""
     text: str
-    """The equations, with the roles in braces."""
+    """The equations, with the roles in braces and "; " between them; what the chosen arm c pays is u."""
     latex: str
+    r"""The same in LaTeX, with `` \\\\ `` between them."""
+    symbols: tuple[tuple[str, str], ...]
+    """What stands for something in the equations besides Q, c, u and the roles, and its meaning."""
     source: str
 
 
@@ -62,23 +65,28 @@ LEARNERS = {
             Role(
                 "sd_start",
                 "noise",
-                "standard deviation of the first expectation, in those of a reward",
+                "standard deviation of the first expectation",
                 "sd_start",
             ),
             Role(
                 "sd_drift",
                 "noise",
-                "standard deviation of the drift from trial to trial, likewise",
+                "standard deviation of the drift from trial to trial",
                 "sd_drift",
             ),
         ),
         True,
         True,
-        "k = v[c] / (v[c] + 1); Q[c] += k (u - Q[c]); v[c] = k; then all arms: Q += {decay} ({centre} - Q); "
-        "v = (1 - {decay})^2 v + {sd_drift}^2; at first v = {sd_start}^2",
-        r"k = \frac{v_c}{v_c + 1},\quad Q_c \leftarrow Q_c + k (u - Q_c),\quad v_c \leftarrow k;\qquad "
-        r"Q_i \leftarrow Q_i + {decay} ({centre} - Q_i),\quad v_i \leftarrow (1 - {decay})^2 v_i + {sd_drift}^2"
-        r"\quad (v = {sd_start}^2 \text{ at first})",
+        "K = v[c] / (v[c] + 1); Q[c] = Q[c] + K (u - Q[c]); v[c] = K; then for every arm Q[i] = Q[i] + {decay} "
+        "({centre} - Q[i]); v[i] = (1 - {decay})^2 v[i] + {sd_drift}^2; v[i] = {sd_start}^2 at the start of a session",
+        r"K = \frac{v_c}{v_c + 1} \\ Q_c \leftarrow Q_c + K\, (u - Q_c), \quad v_c \leftarrow K \\ "
+        r"Q_i \leftarrow Q_i + {decay}\, ({centre} - Q_i) \quad\text{then, for every arm} \\ "
+        r"v_i \leftarrow (1 - {decay})^2\, v_i + {sd_drift}^2 \\ "
+        r"v_i = {sd_start}^2 \quad\text{at the start of a session}",
+        (
+            ("K", "the rate of this trial (Kalman gain)"),
+            ("v", "the variance of an arm's expectation, in variances of a reward around its mean"),
+        ),
         "Kalman (1960); Daw, O'Doherty, Dayan, Seymour & Dolan (2006)",
     ),
     "pearce_hall": Learner(
@@ -94,9 +102,12 @@ LEARNERS = {
         ),
         False,
         False,
-        "Q[c] += {rate} a[c] (u - Q[c]); a[c] += {eta} (|u - Q[c]| - a[c]); at first a = {associability}",
-        r"Q_c \leftarrow Q_c + {rate}\, a_c (u - Q_c),\qquad a_c \leftarrow a_c + {eta} (|u - Q_c| - a_c)"
-        r"\quad (a = {associability} \text{ at first})",
+        "Q[c] = Q[c] + {rate} a[c] (u - Q[c]); a[c] = a[c] + {eta} (|u - Q[c]| / s - a[c]), with Q[c] from before; "
+        "a[i] = {associability} at the start of a session",
+        r"Q_c \leftarrow Q_c + {rate}\, a_c\, (u - Q_c) \\ "
+        r"a_c \leftarrow a_c + {eta} \left( \lvert u - Q_c \rvert / s - a_c \right) \quad\text{(} Q_c "
+        r"\text{ from before)} \\ a_i = {associability} \quad\text{at the start of a session}",
+        (("a", "the associability, which follows the size of prediction errors"),),
         "Pearce & Hall (1980); Li, Schiller, Schoenbaum, Phelps & Daw (2011)",
     ),
     "ewa": Learner(
@@ -109,9 +120,10 @@ LEARNERS = {
         ),
         False,
         True,
-        "m = {rho} n[c] + 1; Q[c] = ({phi} n[c] Q[c] + u) / m; n[c] = m; at first n = 0",
-        r"n_c' = {rho}\, n_c + 1,\quad Q_c \leftarrow \frac{{phi}\, n_c Q_c + u}{n_c'},\quad n_c \leftarrow n_c'"
-        r"\quad (n = 0 \text{ at first})",
+        "n' = {rho} n[c] + 1; Q[c] = ({phi} n[c] Q[c] + u) / n'; n[c] = n'; n[i] = 0 at the start of a session",
+        r"n' = {rho}\, n_c + 1 \\ Q_c \leftarrow \frac{{phi}\, n_c\, Q_c + u}{n'}, \quad n_c \leftarrow n' \\ "
+        r"n_i = 0 \quad\text{at the start of a session}",
+        (("n", "the experience with an arm: a count of its choices that forgets"),),
         "Camerer & Ho (1999); den Ouden et al. (2013)",
     ),
 }

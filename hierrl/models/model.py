@@ -143,15 +143,11 @@ class Model:
 
     @property
     def latex(self) -> str:
-        """The equations in LaTeX, one after the other in an ``aligned`` block's worth of lines."""
-        lines = [equations.probability(self, latex=True), equations.logit(self, latex=True)]
-        for c, channel in enumerate(self.channels):
-            name = equations.value_of(self, c, latex=True).removesuffix("_i")
-            lines += [line.replace("Q", name) for line in equations.rules(channel, latex=True)]
-        return " \\\\\n".join(lines)
+        """The equations in LaTeX, one below the other in an ``aligned`` block."""
+        return equations.aligned(self)
 
     def _repr_latex_(self) -> str:
-        return rf"$\displaystyle \begin{{array}}{{l}} {self.latex} \end{{array}}$"
+        return rf"$\displaystyle {self.latex}$"
 
     def __repr__(self) -> str:
         return equations.describe(self)

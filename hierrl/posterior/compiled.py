@@ -43,7 +43,7 @@ def logp_in_c(dim, x_, gradient_, logp_, layout_):
     try:
         layout = carray(layout_, ({length},), np.int64)
         x, gradient, logp = carray(x_, (dim,)), carray(gradient_, (dim,)), carray(logp_, (1,))
-        value, {slopes} = function({arguments})
+        value, {slopes} = function(*({arguments}))
         logp[0] = value[()]
         at = 0
         {copies}
@@ -176,12 +176,22 @@ def _entries(first: int, count: int) -> str:
     return "(" + "".join(f"layout[{first + k}], " for k in range(count)) + ")"
 
 
+AT_ONCE = 25
+"""Python compiles longer lists of arguments into instructions that numba does not know."""
+
+
+def _joined(arguments: list[str]) -> str:
+    """A sum of short tuples."""
+    parts = [arguments[first : first + AT_ONCE] for first in range(0, len(arguments), AT_ONCE)]
+    return " + ".join(f"({', '.join(part)},)" for part in parts)
+
+
 def _logp_source(arguments: list[str], n_variables: int, length: int) -> str:
     slopes = [f"slope{k}" for k in range(n_variables)]
     copies = [f"at = copy({slope}, gradient, at)" for slope in slopes]
     return LOGP.format(
         length=length,
         slopes=", ".join(slopes),
-        arguments=", ".join(arguments),
+        arguments=_joined(arguments),
         copies="\n        ".join(copies),
     )

@@ -31,8 +31,8 @@ UserNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 Parametrization = Literal["auto", "informed", "noncentered", "centered"]
 
 PARAMETRIZATIONS = ("auto", "informed", "noncentered", "centered")
-FREE = ("effects", "log_sigma", "subjects")
-"""Names of the free variables."""
+FREE = ("effects", "log_sigma", "eta")
+"""Names of the free variables; one that is a parameter of the model's, too, gets an underscore: ``eta_``."""
 
 PARTIAL = "partial"
 """One more free variable where parameters are correlated."""
@@ -83,7 +83,8 @@ class Layout:
     @property
     def free(self) -> tuple[str, ...]:
         """Names of the free variables, in the order of `hierrl.posterior.coordinates.Point`."""
-        return (*FREE, PARTIAL) if self.population.is_correlated else FREE
+        names = (*FREE, PARTIAL) if self.population.is_correlated else FREE
+        return tuple(f"{name}_" if name in self.problem.model.names else name for name in names)
 
     @property
     def is_mapped(self) -> bool:

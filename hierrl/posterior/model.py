@@ -19,7 +19,7 @@ from hierrl.kernels.sessions import SessionProblem
 from hierrl.kernels.symbols import pack_tables
 from hierrl.kernels.trials import Trials
 from hierrl.models.model import Model
-from hierrl.posterior.layout import FREE, PARTIAL, Layout, Parametrization, UserNumbers, lay_out
+from hierrl.posterior.layout import Layout, Parametrization, UserNumbers, lay_out
 from hierrl.posterior.op import ChoiceProbability, CorrelationRoot, PopulationMean, SubjectLogLik
 from hierrl.posterior.recursion import recursion_choices
 from hierrl.posterior.transforms import (
@@ -33,7 +33,7 @@ from hierrl.posterior.transforms import (
 from hierrl.prior import Prior
 
 LINKS = {"logit": 0, "log": 1, "identity": 2}
-TAKEN = (*FREE, PARTIAL, "mu", "sigma", "correlation", "choice")
+TAKEN = ("mu", "sigma", "correlation", "choice")
 """Names of variables that no parameter may have."""
 
 CHOICE_SIGNATURE = (
@@ -86,12 +86,13 @@ def pymc_model(
     Returns
     -------
     pymc.Model
-        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``subjects`` (subject, parameter), all
-        on the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
-        `correlated`. In raw reward units: each parameter of the model, dims (subject[, arm]); ``mu`` (parameter,
-        coefficient), ``sigma`` (parameter[, group]) and ``correlation`` on the link scale. ``choice`` (trial) is
-        observed; its predictive draws are choices given the subject's own past. Everything else are data: values for
-        `pymc.set_data`, which needs no new compilation, come from `hierrl.posterior.trial_data`.
+        Free variables ``effects`` (term), ``log_sigma`` (parameter[, group]) and ``eta`` (subject, parameter), all on
+        the link scale for the scaled signal, and ``partial`` (pair), partial correlations mapped to (0, 1), if
+        `correlated`; one whose name is that of a parameter has an underscore, ``eta_``. In raw reward units: each
+        parameter of the model, dims (subject[, arm]); ``mu`` (parameter, coefficient), ``sigma`` (parameter[, group])
+        and ``correlation`` on the link scale. ``choice`` (trial) is observed; its predictive draws are choices given
+        the subject's own past. Everything else are data: values for `pymc.set_data`, which needs no new compilation,
+        come from `hierrl.posterior.trial_data`.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def pymc_model(
 def write_model(layout: Layout) -> pm.Model:
     """The PyMC model of a layout."""
     problem, population = layout.problem, layout.population
-    if clash := sorted(set(TAKEN) & set(problem.model.names)):
+    if clash := sorted({*TAKEN, *layout.free} & set(problem.model.names)):
         raise ValueError(
             f"A parameter called {clash[0]!r} would clash with a variable of the PyMC model. Rename it."
         )
@@ -217,7 +218,7 @@ def _population_variables(layout: Layout) -> tuple[Any, Any]:
     population, factor = layout.population, layout.sizes.effects
     loc, scale = population.effects_prior
     effects = normal_in_coordinates(
-        "effects",
+        layout.free[0],
         _data("effects_loc", loc, ("term",)),
         _data("effects_scale", scale, ("term",)),
         _data("effects_factor", factor),
@@ -229,7 +230,7 @@ def _population_variables(layout: Layout) -> tuple[Any, Any]:
     loc, scale = population.spread_prior
     dims = population.spread_dims
     centre, width = _data("log_sigma_loc", loc, dims), _data("log_sigma_scale", scale, dims)
-    return effects, pm.Normal("log_sigma", centre, width, dims=dims)
+    return effects, pm.Normal(layout.free[1], centre, width, dims=dims)
 
 
 def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
@@ -238,10 +239,10 @@ def _subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     dims = ("subject", "parameter")
     if layout.parametrization != "informed":
         transform = {"transform": NonCentered()} if layout.parametrization == "noncentered" else {}
-        return pm.Normal("subjects", mean, sigma, dims=dims, initval=layout.centre, **transform)
+        return pm.Normal(layout.free[2], mean, sigma, dims=dims, initval=layout.centre, **transform)
     _, curvature, pull = layout.sites
     return normal_in_coordinates(
-        "subjects",
+        layout.free[2],
         mean,
         sigma,
         _data("site_identity", np.eye(pull.shape[1])),
@@ -259,14 +260,14 @@ def _correlated_subjects(layout: Layout, mean: Any, log_sigma: Any) -> Any:
     """As `_subjects`, with correlated parameters."""
     sigma, _ = _spreads(layout, log_sigma)
     shapes = _data("partial_shapes", layout.population.partial_shapes)
-    partial = pm.Beta(PARTIAL, shapes, shapes, dims=("pair",))
+    partial = pm.Beta(layout.free[3], shapes, shapes, dims=("pair",))
     root = CorrelationRoot()(2.0 * partial - 1.0)
     _report_correlations(root)
     # A row for every subject: densities need no groups then.
     root = root[None] / (sigma + pt.zeros_like(mean))[:, None, :]
     _, curvature, pull = layout.sites
     return correlated_normal(
-        "subjects",
+        layout.free[2],
         mean,
         root,
         _data("site_group", np.arange(len(pull))),

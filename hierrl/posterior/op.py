@@ -32,7 +32,7 @@ from hierrl.kernels.informed import (
     population_mean,
     population_mean_pullback,
 )
-from hierrl.kernels.jit import fingerprint
+from hierrl.kernels.jit import fingerprint, intrinsic
 from hierrl.kernels.population import group_caller
 from hierrl.kernels.symbols import FLOATS, loglik_caller, probability_caller
 
@@ -295,7 +295,7 @@ EXPAND_IN_C = types.int64(types.uint64, types.uint64, FLOATS, FLOATS, types.void
 """What nutpie calls for a draw to be stored: dimension before and after, position, where to write, user data."""
 
 
-@numba.extending.intrinsic
+@intrinsic
 def _as_pointer(typingctx, address):
     """An integer as a pointer to anything."""
 

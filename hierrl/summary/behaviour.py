@@ -118,7 +118,14 @@ def _outcome(values: xr.DataArray) -> str:
         return "never known"
     if set(np.unique(known)) <= {0.0, 1.0}:
         return f"0 or 1, {known.mean():.0%} are 1"
-    return f"{known.min():g} to {known.max():g}, mean {known.mean():.3g}"
+    return _span(known)
+
+
+def _span(known: npt.NDArray[Any]) -> str:
+    if known.size == 0:
+        return "never known"
+    largest = max(float(np.abs(known).max()), 1.0)  # sums of numbers near the largest float overflow
+    return f"{known.min():g} to {known.max():g}, mean {largest * (known / largest).mean():.3g}"
 
 
 def _covariates(data: xr.Dataset) -> list[str]:
@@ -129,8 +136,7 @@ def _covariates(data: xr.Dataset) -> list[str]:
 
 def _covariate(values: xr.DataArray) -> str:
     if values.dtype.kind in "fi":
-        known = values.values[np.isfinite(values.values.astype(float))]
-        return f"{known.min():g} to {known.max():g}, mean {known.mean():.3g}"
+        return _span(values.values[np.isfinite(values.values.astype(float))])
     levels, n = np.unique(values.values.astype(str), return_counts=True)
     return _first([f"{level or 'missing'} ({count:,})" for level, count in zip(levels, n, strict=True)], 8)
 
