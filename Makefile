@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-studies calibrate docs gallery check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-models bench-real-models bench-studies calibrate docs gallery check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One stamp for each set of extras; a changed pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml .ci/environment
@@ -68,6 +68,14 @@ bench-checks: setup ## two real studies checked (DATA=<folder>), and docs/checks
 bench-comparison: setup ## models of two real studies compared (DATA=<folder>), and docs/comparison.md
 	$(BIN)/python benchmarks/comparison.py $(DATA) $(ARGS)
 	$(BIN)/python benchmarks/comparison_page.py
+
+bench-models: setup ## every model of the catalogue tried at everything, and docs/model_table.md
+	$(BIN)/python benchmarks/models.py $(ARGS)
+	$(BIN)/python benchmarks/models_page.py
+
+bench-real-models: setup ## models of two real studies (DATA=<folder>), and docs/real_models.md
+	$(BIN)/python benchmarks/real_models.py $(DATA) $(ARGS)
+	$(BIN)/python benchmarks/real_models_page.py
 
 bench-studies: setup ## simulation studies of designs (DATA=<folder>), and docs/studies.md
 	$(BIN)/python benchmarks/studies.py $(DATA) $(ARGS)

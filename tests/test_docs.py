@@ -91,7 +91,10 @@ def test_code_that_a_page_includes_is_in_the_file(page):
         compile(inspect.cleandoc("\n" + inside), one["file"], "exec")
 
 
-@pytest.mark.parametrize("page", [*PAGES, "groups.md", "comparison.md", "faq.md", "examples.md"])
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, "groups.md", "comparison.md", "faq.md", "examples.md", "model_table.md", "real_models.md"],
+)
 def test_links_and_pictures_of_a_page_exist(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text())
     assert targets

@@ -301,3 +301,13 @@ def test_a_rate_of_zero_under_a_weight_that_must_not_be_small_is_recovered():
     data = random_behaviour(1, 200, 4, gaps=False, seed=3)
     fit = hr.fit_convex(hr.model("forgetting_q", bounds={"beta": (5, 10)}), data, splits=0, progress=False)
     assert float(fit["fit_stats"]["gap"].max()) < 2.0
+
+
+def test_the_bound_of_a_long_session_is_near_the_relaxed_optimum_although_boxes_run_out():
+    model = hr.model("fictitious_dual")
+    truth = {"alpha_pos": [0.3, 0.5], "alpha_neg": [0.2, 0.6], "beta": [2.0, 3.0]}
+    task = hr.Bandit((0.8, 0.2), n_trials=400, reverse_every=25)
+    problem = prepare(model, hr.simulate(model, task, truth, random_seed=1))
+    found = solve_hull(problem, lay_out(problem))
+    assert (found.bound >= found.value).all()
+    assert (found.bound - found.value).max() < 5

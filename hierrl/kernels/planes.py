@@ -19,10 +19,13 @@ from hierrl.kernels.subdivide import (
     centres,
     first_boxes,
     grid_points,
+    joined,
     live_axes,
+    picked,
     sharpen,
     shrink,
     ticks,
+    worst,
 )
 from hierrl.kernels.tables import EXPONENT
 
@@ -259,17 +262,27 @@ def plane_peaks(tables, trials, s, layout, low, high, g, r):
 def plane_bound(tables, trials, s, layout, outer_low, outer_high, g, r, slack, point):
     """An upper bound on the price of group `g` over a box, and the highest price found, at `point` (D,).
 
-    Boxes that may exceed the highest price, or 0 if the group may have no weight, by more than `slack` are split.
+    Boxes that may exceed the highest price, or 0 if the group may have no weight, by more than `slack` are split, those
+    that may exceed it most first: where boxes run out, the bound is as near as they got it.
     """
     signed = np.empty(r.shape)
     for i in range(r.shape[0]):
         for t in range(r.shape[1]):
             signed[i, t] = layout.sign[g] * r[i, t]
     low, high = first_boxes(outer_low, outer_high)
+    end = np.full(low.shape[1], np.inf)
     floor = -np.inf if layout.low[g] > 0.0 else 0.0
     best, bound, used = -np.inf, -np.inf, 0
-    while low.shape[1] > 0:
-        n = low.shape[1]
+    while end.size > 0:
+        target = max(best, floor) + slack
+        most = end.max()
+        if most <= target or used >= MAX_BOXES:
+            bound = max(bound, most)
+            break
+        now = worst(end, target)
+        rest_low, rest_high, rest = picked(low, high, end, ~now)
+        low, high, end = picked(low, high, end, now)
+        n = end.size
         used += n
         centre = centres(low, high)
         price, level = centre_prices(tables, trials, s, layout, g, signed, centre)
@@ -281,11 +294,13 @@ def plane_bound(tables, trials, s, layout, outer_low, outer_high, g, r, slack, p
         splits, n_split = np.zeros(n, dtype=np.bool_), 0
         for k in range(n):
             sharpen(level, slope, bend, kinks[k] == INSIDE, low, high, k)
-            end = box_bound(price, level, value, slope, bend, kinks[k] == INSIDE, low, high, k)
-            if end <= max(best, floor) + slack or used >= MAX_BOXES:
-                bound = max(bound, end)
+            own = box_bound(price, level, value, slope, bend, kinks[k] == INSIDE, low, high, k)
+            end[k] = min(end[k], own)
+            if end[k] <= max(best, floor) + slack:
+                bound = max(bound, end[k])
             elif shrink(slope, kinks[k] == SMOOTH, low, high, outer_low, outer_high, k):
                 splits[k] = True
                 n_split += 1
-        low, high = bisect(slope, low, high, splits, n_split)
+        low, high, end = bisect(slope, low, high, end, splits, n_split)
+        low, high, end = joined(low, high, end, rest_low, rest_high, rest)
     return max(bound, best), best

@@ -168,10 +168,14 @@ def shrink(slope, smooth, low, high, outer_low, outer_high, k):
 
 
 @njit(**INNER)
-def bisect(slope, low, high, splits, n_split):
-    """Both halves of the boxes to split, along the axis that is most uncertain; boxes collapsed to a point stay."""
+def bisect(slope, low, high, end, splits, n_split):
+    """Both halves of the boxes to split, along the axis that is most uncertain; boxes collapsed to a point stay.
+
+    What bounds a box, `end` (N,), bounds its halves.
+    """
     n_axes = low.shape[0]
     new_low, new_high, j = np.empty((n_axes, 2 * n_split)), np.empty((n_axes, 2 * n_split)), 0
+    new_end = np.empty(2 * n_split)
     for k in range(low.shape[1]):
         if not splits[k]:
             continue
@@ -187,5 +191,47 @@ def bisect(slope, low, high, splits, n_split):
                 middle = 0.5 * (low[which, k] + high[which, k])
                 new_low[which, j] = middle if half == 1 else low[which, k]
                 new_high[which, j] = high[which, k] if half == 1 else middle
+            new_end[j] = end[k]
             j += 1
-    return new_low[:, :j].copy(), new_high[:, :j].copy()
+    return new_low[:, :j].copy(), new_high[:, :j].copy(), new_end[:j].copy()
+
+
+@njit(**INNER)
+def worst(end, target):
+    """(N,) which boxes to look at next: those whose bound lies in the upper half between `target` and the highest."""
+    most = end.max()
+    least = 0.5 * (target + most) if np.isfinite(most) else most
+    out = np.empty(end.size, dtype=np.bool_)
+    for k in range(end.size):
+        out[k] = not end[k] < least
+    return out
+
+
+@njit(**INNER)
+def picked(low, high, end, which):
+    """The boxes low, high (D, N) with bounds `end` (N,) that are picked by `which` (N,)."""
+    n, j = 0, 0
+    for k in range(which.size):
+        n += which[k]
+    new_low, new_high, new_end = np.empty((low.shape[0], n)), np.empty((low.shape[0], n)), np.empty(n)
+    for k in range(which.size):
+        if which[k]:
+            for a in range(low.shape[0]):
+                new_low[a, j], new_high[a, j] = low[a, k], high[a, k]
+            new_end[j] = end[k]
+            j += 1
+    return new_low, new_high, new_end
+
+
+@njit(**INNER)
+def joined(low, high, end, more_low, more_high, more_end):
+    """Two lots of boxes as one."""
+    n, n_axes = end.size, low.shape[0]
+    total = n + more_end.size
+    new_low, new_high, new_end = np.empty((n_axes, total)), np.empty((n_axes, total)), np.empty(total)
+    for k in range(total):
+        for a in range(n_axes):
+            new_low[a, k] = low[a, k] if k < n else more_low[a, k - n]
+            new_high[a, k] = high[a, k] if k < n else more_high[a, k - n]
+        new_end[k] = end[k] if k < n else more_end[k - n]
+    return new_low, new_high, new_end
