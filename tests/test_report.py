@@ -194,7 +194,9 @@ def test_the_same_fits_and_seed_give_the_same_page(fits, tmp_path):
         hr.report(fits["sticky"], tmp_path / f"{n}.html", random_seed=4).read_text(encoding="utf-8")
         for n in "ab"
     )
-    different = [pair for pair in zip(first.splitlines(), second.splitlines(), strict=True) if len(set(pair)) > 1]
+    different = [
+        pair for pair in zip(first.splitlines(), second.splitlines(), strict=True) if len(set(pair)) > 1
+    ]
     assert not different, different[0]
 
 
