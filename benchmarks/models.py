@@ -28,7 +28,7 @@ from model_designs import Design, designs
 from scipy.stats import spearmanr
 
 import hierrl as hr
-from hierrl.fits import settings_of
+from hierrl.fits import problem_of, settings_of
 from hierrl.kernels.abreast import all_pass
 from hierrl.kernels.lanes import side_by_side
 from hierrl.kernels.problem import prepare
@@ -47,6 +47,7 @@ STUDY = (12, 100)
 DRAWS, CHAINS = 500, 4
 RUNS = 20
 """Of which the quickest is the cost of a gradient."""
+ROUNDING = 1e-6
 NANO, MILLI = 1e9, 1e3
 
 
@@ -122,7 +123,15 @@ def told(fit: xr.DataTree, data: xr.Dataset) -> dict[str, Any]:
         "gap": None if np.isnan(gap).all() else float(np.nanmedian(gap)),
         "certified": float(stats["certified"].mean()),
         "unfinished": int((~stats["converged"]).sum()),
+        "truth_is_better": outdone(fit, data),
     }
+
+
+def outdone(fit: xr.DataTree, data: xr.Dataset) -> int:
+    """Subjects whose true parameters fit better than their estimates: an optimiser that finds the top has none."""
+    problem = problem_of(fit)
+    truth = problem.clip(problem.pack(truth_of(data)).reshape(problem.n_subjects, -1))
+    return int((problem.loglik(truth) > fit["fit_stats"]["loglik"].values + ROUNDING).sum())
 
 
 def ranked(truth: Any, estimate: Any) -> float | None:

@@ -37,6 +37,7 @@ def main() -> None:
         "recovery": recovery(found),
         "costs": costs(found),
         "refusals": refusals(found),
+        "truth": truths(found),
     }
     for part, text in parts.items():
         page = between(page, part, text)
@@ -132,6 +133,28 @@ def recovery(found: dict[str, dict[str, Row]]) -> str:
 def _r(one: Row, n_trials: int, estimator: str, parameter: str) -> str:
     fit = one["trials"][str(n_trials)]["estimators"].get(estimator)
     return "" if fit is None else signed(fit["spearman"][parameter])
+
+
+def truths(found: dict[str, dict[str, Row]]) -> str:
+    """In a sentence, how often the truth fits better than the estimate."""
+    fits = {
+        name: [one["estimators"]["mle"] for one in parts["recovery"]["trials"].values()]
+        for name, parts in found.items()
+    }
+    known = {
+        name: sum(fit["truth_is_better"] for fit in both)
+        for name, both in fits.items()
+        if all("truth_is_better" in fit for fit in both)
+    }
+    n = sum(len(TRIALS) * found[name]["recovery"]["subjects"] for name in known)
+    left = [f"`{name}`" for name in found if name not in known]
+    worse = [f"`{name}` ({count})" for name, count in known.items() if count]
+    return (
+        f"Of {n:,} maximum-likelihood fits {sum(known.values())} lie below the log-likelihood of the true parameters"
+        + (f": {', '.join(worse)}" if worse else "")
+        + "."
+        + (f" (Not counted for {', '.join(left)}.)" if left else "")
+    )
 
 
 def costs(found: dict[str, dict[str, Row]]) -> str:
