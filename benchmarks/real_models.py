@@ -36,7 +36,7 @@ LAST = 0.25
 """Share of each subject's trials, the last ones, that is held out."""
 EDGE = 1e-6
 SIMILAR, FEWEST = 1.05, 50
-"""R-hat below, and effective draws (of any number of any subject) above which posteriors are compared and contrasted."""
+"""R-hat below, and effective draws (of any number of any subject) above which posteriors are compared and tested."""
 MILLI = 1e3
 STEEP = {"beta": (0.0, 500.0)}
 """Weights are per largest loss, 2,330: with the usual bound of 50, 100 points would change a logit by 2 at most."""
