@@ -19,6 +19,7 @@ import hierrl as hr
 from hierrl.fits import SETTINGS
 from hierrl.models.catalogue import CATALOGUE
 from hierrl.report.equations import equations_of, mathml
+from hierrl.report.figures import _numbered
 from hierrl.report.grouping import by_model_of, typical_subject
 from hierrl.report.models import model_part
 from hierrl.report.parts import certainty, number, percent, span
@@ -198,6 +199,17 @@ def test_the_same_fits_and_seed_give_the_same_page(fits, tmp_path):
         pair for pair in zip(first.splitlines(), second.splitlines(), strict=True) if len(set(pair)) > 1
     ]
     assert not different, different[0]
+
+
+def test_names_in_a_picture_do_not_depend_on_where_objects_lie_in_memory():
+    def picture(name: str) -> str:
+        return f'<g id="{name}"/><use href="#{name}" clip-path="url(#{name})"/><g id="b"/>'
+
+    assert _numbered(picture("p12"), "p1") == _numbered(picture("p99"), "p1")
+    assert (
+        _numbered(picture("a"), "p1")
+        == '<g id="p1-0"/><use href="#p1-0" clip-path="url(#p1-0)"/><g id="p1-1"/>'
+    )
 
 
 def test_a_single_point_fit_has_no_population_and_without_checks_none(fits, tmp_path):

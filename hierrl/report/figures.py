@@ -29,7 +29,7 @@ SETTINGS: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "hierrl"}
 """Letters as outlines look alike everywhere; names within the file are the same on every run."""
 MOST_PARAMETERS = 12
 """Panels beyond are left to hr.plot_estimates and hr.plot_population."""
-NAMES = re.compile(r'(\bid="|href="#|url\(#)')
+NAMES = re.compile(r'(\bid="|href="#|url\(#)([^")]+)')
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4"/>',
     "s": '<rect x="2.5" y="2.5" width="7" height="7"/>',
@@ -57,9 +57,19 @@ class Pictures:
         svg = written.getvalue().decode("utf-8")
         svg = svg[svg.index("<svg") :]
         svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, count=1, flags=re.DOTALL)
-        svg = NAMES.sub(rf"\g<1>p{self._n}-", svg)
+        svg = _numbered(svg, f"p{self._n}")
         head = f'<svg role="img" aria-label="{escape(alt, quote=True)}" '
         return Picture(svg.strip().replace("<svg ", head, 1), alt, float(figure.get_figwidth()))
+
+
+def _numbered(svg: str, prefix: str) -> str:
+    """Names within a picture as numbers in their order: matplotlib makes some of them of places in memory."""
+    numbers: dict[str, int] = {}
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"{found[1]}{prefix}-{numbers.setdefault(found[2], len(numbers))}"
+
+    return NAMES.sub(renamed, svg)
 
 
 def key(text: str, *, marker: str = "o", colour: str = INK, filled: bool = True) -> Key:
