@@ -28,6 +28,7 @@ from pages import DOCS
 import hierrl as hr
 from hierrl.compare import ModelComparison
 from hierrl.fits import problem_of, settings_of, theta_of
+from hierrl.summary.population import population_table
 
 RESULTS = Path(__file__).parent / "results" / "real_models.json"
 FIGURES = DOCS / "images"
@@ -37,6 +38,8 @@ LAST = 0.25
 EDGE = 1e-6
 SIMILAR, FEWEST = 1.05, 50
 """R-hat below, and effective draws (of any number of any subject) above which posteriors are compared and tested."""
+FIGURED = {"orl"}
+"""Models whose population gets a figure."""
 MILLI = 1e3
 STEEP = {"beta": (0.0, 500.0)}
 """Weights are per largest loss, 2,330: with the usual bound of 50, 100 points would change a logit by 2 at most."""
@@ -77,7 +80,7 @@ STUDIES = {
             "kalman": hr.model("kalman"),
             "kalman + choice trace": hr.model("kalman", choice_trace=True),
         },
-        {"rw": "marginal", "kalman": "marginal"},
+        {"rw": "marginal"},
     ),
 }
 
@@ -201,11 +204,13 @@ def posteriors(name: str, data: xr.Dataset, options: argparse.Namespace) -> dict
         fits[label] = kept(options.fits, file, make)
         print(file, *settings_of(fits[label])["diagnostics"]["sentences"], sep="\n  ", flush=True)
     usable = {label: fit for label, fit in fits.items() if mixed(fit)}
-    comparisons = {by: compared(usable, by=by) for by in ("subject", "trial")}
-    figure = hr.plot_comparison(comparisons["subject"][0])
-    figure.savefig(FIGURES / f"real_models_{name}_subject.png", dpi=DPI)
+    levels = ("subject", "trial") if len(usable) > 1 else ()
+    comparisons = {by: compared(usable, by=by) for by in levels}
+    if comparisons:
+        figure = hr.plot_comparison(comparisons["subject"][0])
+        figure.savefig(FIGURES / f"real_models_{name}_subject.png", dpi=DPI)
     if study.formula:
-        for label in usable:
+        for label in FIGURED & set(usable):
             hr.plot_population(fits[label]).savefig(FIGURES / f"real_models_{name}_{label}.png", dpi=DPI)
     return {
         "fits": {label: described(study, fit) for label, fit in fits.items()},
@@ -244,6 +249,7 @@ def described(study: Study, fit: xr.DataTree) -> dict[str, Any]:
         "draws": settings["draws"] * settings["chains"],
         "contrasts": pd.concat(rows).to_dict("records") if rows and mixed(fit) else [],
         "compared": mixed(fit),
+        "population": population_table(fit).drop(columns="meaning").to_dict("records"),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from comparison_page import chosen, difference
-from groups_page import probability, with_interval
+from groups_page import population, probability, with_interval
 from models_page import percent
 from pages import DOCS, MINUS, NAMES, between, read_results
 from paper_table import table
@@ -34,8 +34,11 @@ def main() -> None:
         }
         if more := results.get(f"{name} posteriors"):
             parts["posteriors"] = samplers(more["fits"])
-            parts["levels"] = criteria(more["criteria"], LEVELS)
-            parts["posterior random effects"] = chosen(more["criteria"]["subject"])
+            if more["criteria"]:
+                parts["levels"] = criteria(more["criteria"], LEVELS)
+                parts["posterior random effects"] = chosen(more["criteria"]["subject"])
+            if len(more["fits"]) == 1:
+                parts["population"] = population(next(iter(more["fits"].values()))["population"])
             if any(one["contrasts"] for one in more["fits"].values()):
                 parts["contrasts"] = contrasts(more["fits"])
         for part, text in parts.items():
