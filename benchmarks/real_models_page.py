@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from comparison_page import chosen, difference
-from groups_page import population, probability, with_interval
+from groups_page import probability, with_interval
 from models_page import percent
 from pages import DOCS, MINUS, NAMES, between, read_results
 from paper_table import table
@@ -38,7 +38,7 @@ def main() -> None:
                 parts["levels"] = criteria(more["criteria"], LEVELS)
                 parts["posterior random effects"] = chosen(more["criteria"]["subject"])
             if len(more["fits"]) == 1:
-                parts["population"] = population(next(iter(more["fits"].values()))["population"])
+                parts["population"] = of_everybody(next(iter(more["fits"].values()))["population"])
             if any(one["contrasts"] for one in more["fits"].values()):
                 parts["contrasts"] = contrasts(more["fits"])
         for part, text in parts.items():
@@ -105,7 +105,7 @@ def bounds(found: dict[str, Row], n: int) -> str:
         [
             f"`{name}`" if k == 0 else "",
             f"`{label}`",
-            f"{one['median'][label]:.2g}".replace("-", MINUS),
+            three_digits(one["median"][label]),
             percent(one["at_lower"][label] / n),
             percent(one["at_upper"][label] / n),
         ]
@@ -175,6 +175,25 @@ def contrasts(found: dict[str, Row]) -> str:
                 ]
             )
     return table(("contrast", "difference on the link scale", "probability of direction"), lines)
+
+
+def of_everybody(rows: list[Row]) -> str:
+    """Median and mean of a population without groups, and its spread on the link scale."""
+    found = {(row["parameter"], row["quantity"]): row for row in rows}
+    lines = [
+        [f"`{label}`", *(interval_of(found[label, quantity]) for quantity in ("median", "mean", "sigma"))]
+        for label in dict.fromkeys(row["parameter"] for row in rows)
+    ]
+    return table(("parameter", "median", "mean", "spread (link scale)"), lines)
+
+
+def interval_of(row: Row) -> str:
+    ends = (row["estimate"], row["eti95_low"], row["eti95_high"])
+    return "{} ({} to {})".format(*map(three_digits, ends))
+
+
+def three_digits(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".").replace("-", MINUS)
 
 
 def nats(value: float) -> str:
