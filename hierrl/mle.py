@@ -20,7 +20,6 @@ from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.scatter import scattered_starts
 from hierrl.models.model import Model
-from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 FloatArray = npt.NDArray[np.float64]
@@ -98,7 +97,7 @@ def fit_mle(
     started = perf_counter()
     problem = prepare(model, data)
     own, relaxed = 0.0, np.full(problem.n_subjects, np.nan)
-    if isinstance(model, Recursion):
+    if not model.supports.relaxation:
         best = _climb_scattered(problem, start, cores=cores, progress=progress)
     else:
         convex = _convex_fit(problem, data, start, cores=cores, progress=progress)
@@ -134,11 +133,7 @@ def fit_mle(
             "estimator": "mle",
             "certify": certify,
             "budget": budget,
-            "started": "start"
-            if start is not None
-            else "scattered"
-            if isinstance(model, Recursion)
-            else "convex",
+            "started": _began(model, start),
             "seconds": perf_counter() - started,
         },
     )
@@ -191,11 +186,18 @@ def _climb_scattered(
     return maximise(problem, starts, **run)
 
 
+def _began(model: Model, start: xr.DataTree | None) -> str:
+    """From where the climb started."""
+    if start is not None:
+        return "start"
+    return "convex" if model.supports.relaxation else "scattered"
+
+
 def quick_fit(
     model: Model, data: xr.Dataset, *, cores: int | None = None, progress: bool = False
 ) -> xr.DataTree:
     """The fit to start others from: convex, or where a model has no relaxation, maximum likelihood."""
-    fit = fit_mle if isinstance(model, Recursion) else fit_convex
+    fit = fit_convex if model.supports.relaxation else fit_mle
     return fit(model, data, cores=cores, progress=progress)
 
 

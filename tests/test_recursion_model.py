@@ -26,6 +26,34 @@ def test_a_recursion_has_what_models_have():
     assert "sums of channels" in model.supports.reasons[0]
 
 
+def test_equations_say_what_is_known_without_the_functions():
+    by_logits, by_probabilities = rescorla_wagner(), working_memory()
+    assert by_logits.equations() == [
+        "P = softmax(x)",
+        "x[i] = logits[i](state, parameters)",
+        "state = update(state, trial, parameters)",
+        "q = 0 at the start of a session",
+    ]
+    assert by_probabilities.equations()[:2] == [
+        "P = p / sum(p)",
+        "p[i] = probabilities[i](state, parameters)",
+    ]
+    assert r"x_i &= \mathrm{logits}_i(s, \theta)" in by_logits.latex
+    assert r"\frac{p_i}{\sum_k p_k}" in by_probabilities.latex
+
+
+def test_what_a_model_reads_of_a_task():
+    assert rescorla_wagner(columns=["gain", ("cue", "arm")], context="picture").reads == {
+        "gain",
+        "cue",
+        "picture",
+    }
+    channels = (hr.Channel(unchosen="forgone", context="picture"),)
+    assert hr.Model(channels=channels, regressors=(hr.Regressor("side"),)).reads == {
+        *("reward", "forgone", "picture", "side")
+    }
+
+
 def test_units_of_parameters_and_of_states_that_start_at_one():
     model = rescorla_wagner(
         parameters={"alpha": "rate", "beta": "weight", "begin": "start"}, states={"q": "begin"}

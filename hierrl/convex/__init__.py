@@ -22,7 +22,6 @@ from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
 from hierrl.models.model import Model
-from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
 
 CERTIFIED = 1e-3
@@ -107,7 +106,7 @@ def fit_convex(
     True
     """
     check_behaviour(data)
-    if isinstance(model, Recursion):
+    if not model.supports.relaxation:
         raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")
     started = perf_counter()
     problem = prepare(model, data)

@@ -19,7 +19,6 @@ from hierrl.kernels.jit import njit
 from hierrl.kernels.loops import INNER, JIT, fill
 from hierrl.kernels.tables import (
     EXPONENT,
-    MAX_SLOTS,
     N_ROLES,
     NEGATIVE,
     ONLY_FORGONE,
@@ -36,8 +35,6 @@ from hierrl.kernels.tables import (
 # What happens to an arm. The codes are the roles of the rates that apply (tables.py), so that no branch is needed to
 # look a rate up; HOLD is a role of its own whose rate is 0. LEARN_OTHER is LEARN with the roles of two rates exchanged.
 LEARN, LEARN_OTHER, FADE, HOLD = POSITIVE, NEGATIVE, OWN_DECAY, N_ROLES
-
-N_PAIRS = MAX_SLOTS * (MAX_SLOTS + 1) // 2
 
 
 @njit(**INNER)

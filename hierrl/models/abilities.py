@@ -17,6 +17,8 @@ class Abilities:
 
     Attributes
     ----------
+    relaxation : bool
+        There is a convex step at all. Only a recursion has none.
     bound : bool
         The hull relaxation contains the model: convex and maximum-likelihood fits carry a bound and can be certified.
     reasons : tuple of str
@@ -27,6 +29,7 @@ class Abilities:
         Channels with a free shape parameter whose weight may have either sign; each doubles the number of problems.
     """
 
+    relaxation: bool
     bound: bool
     reasons: tuple[str, ...]
     sibling: Model
@@ -45,7 +48,7 @@ def abilities(model: Model) -> Abilities:
         reasons.append("The lapse is outside the softmax, which the relaxation leaves out.")
     sibling = model.replace(lapse=False, channels=tuple(_plain(channel) for channel in model.channels))
     signs = sum(_two_signs(model, channel) for channel in model.channels)
-    return Abilities(not reasons, tuple(reasons), sibling if reasons else model, signs)
+    return Abilities(True, not reasons, tuple(reasons), sibling if reasons else model, signs)
 
 
 def _plain(channel: Channel) -> Channel:

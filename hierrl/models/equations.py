@@ -15,6 +15,7 @@ from hierrl.models.notation import LATEX, TEXT, Text
 
 if TYPE_CHECKING:
     from hierrl.models.model import Model
+    from hierrl.models.recursion import Recursion
 
 AT_FIRST = "at the start of a session"
 
@@ -64,11 +65,36 @@ def equations(model: Model, script: Text = TEXT) -> list[str]:
     return [probability(model, script), logit(model, script), *values, *starts(model, script)]
 
 
+def of_recursion(model: Recursion, script: Text = TEXT) -> list[str]:
+    """How states become choices, by the author's functions, and where states start."""
+    latex, by_logits = script is LATEX, model.logits is not None
+    letter, made_by = ("x", "logits") if by_logits else ("p", "probabilities")
+    s, theta = ("s", r"\theta") if latex else ("state", "parameters")
+    shares = r"P(i) = \frac{p_i}{\sum_k p_k}" if latex else "P = p / sum(p)"
+    return [
+        probability(model, script) if by_logits else shares,
+        f"{script.value(letter, 0, 'i')} = {script.signal(made_by, 'i')}({s}, {theta})",
+        f"{s} {script.becomes} {script.signal('update')}({s}, {script.signal('trial')}, {theta})",
+        *_starts_of_states(model, script),
+    ]
+
+
+def _starts_of_states(model: Recursion, script: Text) -> list[str]:
+    found: dict[float | str, list[str]] = {}
+    for name, (start, _) in model.starts.items():
+        found.setdefault(start, []).append(script.signal(name))
+    return [
+        " = ".join([*names, script.parameter(start)])
+        + script.words(AT_FIRST + (f", apart in each {model.context}" if model.context else ""))
+        for start, names in found.items()
+    ]
+
+
 def aligned(model: Model) -> str:
     """The equations as a LaTeX block, one below the other at their relation."""
     lines = [
         re.sub(r"(?<!\\)(=|\\leftarrow)", r"&\1", line, count=1)
-        for line in (*equations(model, LATEX), *_numbers(model))
+        for line in (*model.equations(LATEX), *_numbers(model))
     ]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
@@ -155,7 +181,7 @@ def starts(model: Model, script: Text = TEXT) -> list[str]:
 
 def legend(model: Model, script: Text = TEXT) -> list[tuple[str, str]]:
     """The symbols that are no parameters, with what they mean."""
-    shown = " ".join(equations(model, script))
+    shown = " ".join(model.equations(script))
     known = [
         ("c", "the chosen arm", bool(model.channels)),
         ("j", "any other arm", any(_moves_others(channel) for channel in model.channels)),

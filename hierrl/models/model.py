@@ -13,6 +13,7 @@ from typing import Any, Literal
 from hierrl.models import equations
 from hierrl.models.abilities import Abilities, abilities
 from hierrl.models.channels import MOST_EXPONENT, Channel, Regressor, Weight
+from hierrl.models.notation import TEXT, Text
 
 Link = Literal["logit", "log", "identity"]
 Kind = Literal["rate", "weight", "start", "exponent", "noise", "bias", "lapse"]
@@ -140,6 +141,18 @@ class Model:
         extras = [name for name, on in (("bias", self.bias), ("lapse", self.lapse)) if on]
         name = self.name or signals or "without channels"
         return " + ".join([name, *(r.column for r in self.regressors), *(e for e in extras if e not in name)])
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What a task or data must hold for the model: signals, columns of regressors and contexts."""
+        signals = {channel.signal for channel in self.channels}
+        signals |= {"forgone" for channel in self.channels if channel.unchosen == "forgone"}
+        contexts = {channel.context for channel in self.channels if channel.context}
+        return frozenset(signals | contexts | {regressor.column for regressor in self.regressors})
+
+    def equations(self, script: Text = TEXT) -> list[str]:
+        """The choice rule, the logit, how values change, where they start: a line of text or LaTeX for each."""
+        return equations.equations(self, script)
 
     @property
     def latex(self) -> str:

@@ -87,14 +87,28 @@ def disconnected(inputs: Sequence[Variable]) -> list[Variable]:
     return [DisconnectedType()() for _ in inputs]
 
 
-class SubjectLogLik(ArraysOp):
+class WithGradient(ArraysOp):
     """Log-likelihood (S,) of each subject and its gradient (S, P) at theta (S, P), natural scale, scaled signal.
 
-    Inputs: theta, the arrays of `Lanes`, those of `PackedTables`. Who differentiates the log-likelihood gets the
-    second output of the same node: nothing is computed twice.
+    Theta is the first input. Who differentiates the log-likelihood gets the second output of the same node: nothing
+    is computed twice.
     """
 
     outputs = (pt.dvector, pt.dmatrix)
+
+    def infer_shape(self, node: Apply, shapes: Any) -> Any:
+        return [shapes[0][:1], shapes[0]]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
+        value_bar, gradient_bar = cotangents
+        if isinstance(gradient_bar.type, DisconnectedType):
+            return [value_bar[:, None] * outputs[1], *disconnected(inputs[1:])]
+        refused = grad_not_implemented(self, 0, inputs[0], "second derivatives of the likelihood in a graph")
+        return [refused, *disconnected(inputs[1:])]
+
+
+class SubjectLogLik(WithGradient):
+    """That of a model of channels. Other inputs: the arrays of `Lanes`, those of `PackedTables`."""
 
     def function(self) -> Callable[..., Any]:
         call = numba_njit(loglik_caller())
@@ -106,16 +120,6 @@ class SubjectLogLik(ArraysOp):
             return value, gradient
 
         return subject_log_lik
-
-    def infer_shape(self, node: Apply, shapes: Any) -> Any:
-        return [shapes[0][:1], shapes[0]]
-
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
-        value_bar, gradient_bar = cotangents
-        if isinstance(gradient_bar.type, DisconnectedType):
-            return [value_bar[:, None] * outputs[1], *disconnected(inputs[1:])]
-        refused = grad_not_implemented(self, 0, inputs[0], "second derivatives of the likelihood in a graph")
-        return [refused, *disconnected(inputs[1:])]
 
 
 class ChoiceProbability(ArraysOp):

@@ -7,12 +7,11 @@ from typing import Any
 
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.gradient import DisconnectedType, grad_not_implemented
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply
 
 from hierrl.kernels.recursion_code import Program, gradient_caller, probability_caller
 from hierrl.kernels.recursion_rows import RowsOfTrials
-from hierrl.posterior.op import ArraysOp, disconnected, numba_njit
+from hierrl.posterior.op import ArraysOp, WithGradient, numba_njit
 
 SIGNATURE = "(s,p),(o),(n),(n),(n),(n),(m,a),(r,n),(d)->(n)"
 N_ARRAYS = len(RowsOfTrials._fields)
@@ -27,13 +26,8 @@ class RecursionOp(ArraysOp):
         self.program, self.key = program, program.key
 
 
-class RecursionLogLik(RecursionOp):
-    """Log-likelihood (S,) of each subject and its gradient (S, P) at theta (S, P), natural scale, scaled signal.
-
-    Inputs: theta, the arrays of `RowsOfTrials`.
-    """
-
-    outputs = (pt.dvector, pt.dmatrix)
+class RecursionLogLik(RecursionOp, WithGradient):
+    """That of a recursion. Other inputs: the arrays of `RowsOfTrials`."""
 
     def function(self) -> Callable[..., Any]:
         call = numba_njit(gradient_caller(self.program))
@@ -42,16 +36,6 @@ class RecursionLogLik(RecursionOp):
             return call(theta, offset, choice, reset, scored, learns, available, inputs, context)
 
         return recursion_log_lik
-
-    def infer_shape(self, node: Apply, shapes: Any) -> Any:
-        return [shapes[0][:1], shapes[0]]
-
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
-        value_bar, gradient_bar = cotangents
-        if isinstance(gradient_bar.type, DisconnectedType):
-            return [value_bar[:, None] * outputs[1], *disconnected(inputs[1:])]
-        refused = grad_not_implemented(self, 0, inputs[0], "second derivatives of the likelihood in a graph")
-        return [refused, *disconnected(inputs[1:])]
 
 
 class RecursionProbability(RecursionOp):

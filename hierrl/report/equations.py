@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from html import escape
 
-from hierrl.models.equations import equations, probability
 from hierrl.models.model import Model
 from hierrl.models.notation import GREEK, LATEX
-from hierrl.models.recursion.model import Recursion
 
 LETTERS = dict(zip(GREEK, "αβγδεζηθικλμνξπρστφχψω", strict=True)) | {"ell": "ℓ"}
 SIGNS = {
@@ -35,9 +33,8 @@ BEFORE_SIGNS = ('<mo stretchy="false">(</mo>', "<mo>=</mo>", "<mo>←</mo>")
 
 
 def equations_of(model: Model) -> list[str]:
-    """The lines of a model's equations; of the user's own model only how values become choices."""
-    lines = [probability(model, LATEX)] if isinstance(model, Recursion) else equations(model, LATEX)
-    return [mathml(line) for line in lines]
+    """The lines of a model's equations."""
+    return [mathml(line) for line in model.equations(LATEX)]
 
 
 def mathml(latex: str) -> str:

@@ -10,7 +10,6 @@ import xarray as xr
 
 from hierrl.fits import data_of, model_of, problem_of, settings_of, theta_of
 from hierrl.models.model import Model
-from hierrl.models.recursion.model import Recursion
 from hierrl.summary.behaviour import counts
 
 Fits = Mapping[str, xr.DataTree]
@@ -24,17 +23,13 @@ def by_model_of(fits: Fits) -> dict[str, dict[str, xr.DataTree]]:
     titles: list[tuple[Model, str]] = []
     for name, fit in fits.items():
         model = model_of(fit)
-        bare = _bare(model)
+        bare = model.replace(name=None, bounds={})
         title = next((title for one, title in titles if one == bare), None)
         if title is None:
             title = model.title if model.title not in found else f"{model.title} ({name})"
             titles.append((bare, title))
         found.setdefault(title, {})[name] = fit
     return found
-
-
-def _bare(model: Model) -> Model:
-    return model.replace(bounds={}) if isinstance(model, Recursion) else model.replace(name=None, bounds={})
 
 
 def best_of(fits: Fits) -> str:

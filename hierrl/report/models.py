@@ -100,9 +100,8 @@ def _explained(summary: str) -> str:
 
 def _symbols(model: Model) -> Iterator[tuple[str, str]]:
     """Letters of the equations that are no parameters, as MathML, and what they stand for."""
-    if isinstance(model, Recursion):
-        return
-    yield inline("x_i"), "the logit of arm i"
+    if "x_i" in " ".join(model.equations(LATEX)):
+        yield inline("x_i"), "the logit of arm i"
     if model.channels:
         yield inline("Q"), "the value, what is remembered of an arm"
     for letter, told in legend(model, LATEX):
@@ -111,9 +110,7 @@ def _symbols(model: Model) -> Iterator[tuple[str, str]]:
 
 def _meaning(model: Model, parameter: Parameter) -> str:
     """What a parameter is, in words."""
-    if isinstance(model, Recursion):
-        return f"{parameter.kind} of the user's model"
-    return meaning(model, parameter)
+    return meaning(model, parameter) or f"{parameter.kind} of the user's model"
 
 
 def _values(parameter: Parameter) -> str:

@@ -13,7 +13,6 @@ import xarray as xr
 
 from hierrl.models.channels import FROM_REWARD, OUTCOMES
 from hierrl.models.model import Model
-from hierrl.models.recursion import Recursion
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
 from hierrl.simulate.bandit import Bandit
@@ -248,25 +247,14 @@ def _with_covariates(frame: xr.Dataset, covariates: Mapping[str, Any]) -> xr.Dat
 
 
 def _check_columns(model: Model, schedule: Schedule) -> None:
-    own = {*OUTCOMES, *FROM_REWARD, "choice"}
-    signals = {channel.signal for channel in model.channels}
-    wanted = (
-        (signals - own)
-        | {r.column for r in model.regressors}
-        | {c.context for c in model.channels if c.context}
-    )
-    if isinstance(model, Recursion):
-        read = {name for name, _ in model.columns} | ({model.context} if model.context else set())
-        signals, wanted = signals | read, wanted | (read - own)
-    absent = sorted(name for name in wanted if name not in schedule.frame)
+    made_by_playing = {*OUTCOMES, *FROM_REWARD, "choice"}
+    absent = sorted(name for name in model.reads - made_by_playing if name not in schedule.frame)
     if absent:
         raise ValueError(
             f"The model needs the column {absent[0]!r} by trial, which the task does not have. "
             "Take the schedule from data that have it: hr.Bandit.recorded(data)."
         )
-    if not schedule.tells_forgone and (
-        "forgone" in signals or any(c.unchosen == "forgone" for c in model.channels)
-    ):
+    if not schedule.tells_forgone and "forgone" in model.reads:
         raise ValueError(
             "The model learns from forgone rewards, which the task does not tell. "
             "Use hr.Bandit(..., forgone=True), or recorded data that have them."

@@ -171,10 +171,7 @@ def behaviour_of(model: Model, schedule: Schedule, choice: IntArray, place: IntA
     n, row, chosen = choice.size, np.arange(choice.size), choice >= 0
     at = _card_rows(frame, choice) if schedule.by_card else row
     paid = {k: np.where(chosen, v[at, place[row, choice]], np.nan) for k, v in _parts(schedule).items()}
-    signals = {channel.signal for channel in model.channels}
-    if isinstance(model, Recursion):
-        signals |= {name for name, _ in model.columns}
-    kept = ["reward", *(k for k in ("gain", "loss") if getattr(schedule, k) is not None or k in signals)]
+    kept = ["reward", *(k for k in ("gain", "loss") if getattr(schedule, k) is not None or k in model.reads)]
     scored = chosen & (np.full(n, True) if schedule.forced is None else schedule.forced < 0)
     if "available" in frame:
         scored &= frame["available"].values.sum(axis=1) > 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from hierrl.models import equations
 from hierrl.models.abilities import Abilities
 from hierrl.models.channels import _NAME
 from hierrl.models.model import (
@@ -17,6 +18,7 @@ from hierrl.models.model import (
     _as_pair,
     _check_bound,
 )
+from hierrl.models.notation import TEXT, Text
 from hierrl.models.recursion.declared import ALWAYS, KINDS, OUTCOMES, column_of, kind_of, start_of
 
 if TYPE_CHECKING:
@@ -273,7 +275,16 @@ class Recursion(Model):
     @cached_property
     def supports(self) -> Abilities:
         """That there is no convex relaxation, and why."""
-        return Abilities(False, (NO_HULL,), self, 0)
+        return Abilities(False, False, (NO_HULL,), self, 0)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What a task or data must hold for the functions."""
+        return frozenset(name for name, _ in self.columns) | ({self.context} if self.context else set())
+
+    def equations(self, script: Text = TEXT) -> list[str]:
+        """What can be said without reading the author's functions: how states become choices, and where they start."""
+        return equations.of_recursion(self, script)
 
     @property
     def inputs(self) -> dict[str, bool]:
