@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from hierrl.importance.gaussian import Sites, matched_curvature, positive_part, widened
 from hierrl.importance.modes import FARTHEST, Modes, penalised_modes
-from hierrl.importance.pareto import GOOD_K, effective_size, pareto_k
+from hierrl.importance.pareto import GOOD_K, effective_size, tail_index
 from hierrl.importance.proposals import Proposal, proposal_at
 from hierrl.kernels.jit import njit
 from hierrl.kernels.many import many_pass
@@ -260,7 +260,7 @@ def diagnose(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[Fl
 
 def judge_weights(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Effective sample size (S,) and Pareto k (S,; NaN where no weight is finite) of normalised weights (S, J)."""
-    return effective_size(weight), np.where(np.isfinite(weight).all(axis=1), pareto_k(weight), np.nan)
+    return effective_size(weight), tail_index(weight)
 
 
 def _population(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike, order: int) -> tuple[FloatArray, ...]:

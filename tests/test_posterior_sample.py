@@ -224,8 +224,9 @@ def test_after_an_interrupt_whole_chains_of_one_length_are_kept():
 
 def grid_posterior(problem, prior):
     """Exact posterior mean and sd of (mu, log sigma, eta of each subject) for a model with one parameter."""
-    mu, log_sigma = np.linspace(-1.5, 4.0, 181), np.linspace(-3.0, 1.5, 121)
-    eta = np.linspace(-6.0, 8.0, 561)
+    # Wide: the subject with the largest weight has a long tail, which a narrow grid would cut off.
+    mu, log_sigma = np.linspace(-3.0, 6.0, 181), np.linspace(-3.0, 3.0, 121)
+    eta = np.linspace(-12.0, 20.0, 641)
     loglik = np.stack(
         [problem.loglik(problem.from_link(np.full((problem.n_subjects, 1), e))) for e in eta], axis=1
     )

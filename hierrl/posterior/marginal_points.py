@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hierrl.importance import Component, Proposal, penalised_modes
 from hierrl.importance.gaussian import widened
+from hierrl.importance.mixtures import parts_of
 from hierrl.marginal import Points, importance_points, weighted_moments
 from hierrl.posterior.layout import Layout
 from hierrl.posterior.marginal_phi import Phi, Populations
@@ -22,6 +23,9 @@ N_PILOT = 512
 
 N_POPULATIONS = 8
 """Populations out of the group posterior that moments are averaged over."""
+
+FEWEST_PARTS = 2
+"""Of a subject's posterior in the first round; one more in each round after it."""
 
 # Chosen for the smallest error and tail index over whole group posteriors, see docs/decisions.
 NEAR_SHARE, NEAR_WIDER = 0.6, 1.3
@@ -115,6 +119,8 @@ class Whereabouts:
     """(S, P, P) root of its covariance"""
     population: tuple[FloatArray, FloatArray]
     """The same of its population."""
+    parts: tuple[FloatArray, FloatArray]
+    """(K, S, P), (K, S, P, P): the same of parts that each subject's posterior is made of."""
 
     def floor(self, times: int = 0) -> FloatArray:
         """(S, P): standard deviations of the population below this are extrapolated from here.
@@ -125,29 +131,39 @@ class Whereabouts:
 
     @property
     def proposal(self) -> Proposal:
-        """Around each subject's posterior, narrow and wide, and around the population."""
+        """Around the parts of each subject's posterior, around all of it, and around the population.
+
+        Parts get equal shares, whatever they weigh on average: somewhere in the group posterior each weighs most.
+        """
         centre, spread = self.population
+        near = [
+            Component(NEAR_SHARE / len(self.parts[0]), one, NEAR_WIDER * factor, FREEDOM)
+            for one, factor in zip(*self.parts, strict=True)
+        ]
         return Proposal(
             (
-                Component(NEAR_SHARE, self.centre, NEAR_WIDER * self.factor, FREEDOM),
+                *near,
                 Component(FAR_SHARE, self.centre, FAR_WIDER * self.factor, FREEDOM),
                 Component(1 - NEAR_SHARE - FAR_SHARE, centre, POPULATION_WIDER * spread, FREEDOM),
             )
         )
 
 
-def whereabouts(layout: Layout, points: Points, group: Group) -> Whereabouts:
-    """Where the subjects are in the populations of `group`, as `points` tell."""
+def whereabouts(layout: Layout, points: Points, group: Group, *, times: int = 0) -> Whereabouts:
+    """Where the subjects are in the populations of `group`, as `points` tell that became more so many `times`."""
     phi, no_floor = Phi(layout.population), np.zeros_like(layout.centre)
     middle = Populations.of(phi, group.centre[None], no_floor)
     covariance = weighted_moments(points, middle.shares(points, 0))[1]
     floor = FLOOR * np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     populations = Populations.of(phi, group.phi, floor)
     everyone = [populations.moments(k) for k in range(len(group.phi))]
-    subjects = [weighted_moments(points, populations.shares(points, k)) for k in range(len(group.phi))]
+    shares = [populations.shares(points, k) for k in range(len(group.phi))]
+    subjects = [weighted_moments(points, share) for share in shares]
     wide = [np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)) for _, covariance in everyone]
     subjects = [(mean, widened(c, sd)) for (mean, c), sd in zip(subjects, wide, strict=True)]
-    return Whereabouts(*_averaged(subjects), _averaged(everyone))
+    centre, covariance = parts_of(points.eta, np.mean(shares, axis=0), FEWEST_PARTS + times)
+    parts = centre, np.linalg.cholesky(covariance)
+    return Whereabouts(*_averaged(subjects), _averaged(everyone), parts)
 
 
 def _averaged(moments: list[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:

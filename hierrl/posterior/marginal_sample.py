@@ -113,7 +113,8 @@ def sample_marginal(layout: Layout, run: Run, n_points: int | None = None) -> Ma
     known, size = pilot_points(layout, group, run.random_seed), n_points or N_POINTS
     audits: list[Audit] = []
     while True:
-        where, times = whereabouts(layout, known, group), len(audits)
+        times = len(audits)
+        where = whereabouts(layout, known, group, times=times)
         seeds, floor = _seeds(run, times), where.floor(times)
         points = [
             draw_points(layout.study, where.proposal, n_points=size, random_seed=seed, progress=run.progress)
