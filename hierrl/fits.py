@@ -44,7 +44,7 @@ DESCRIPTIONS = {
     "loglik": ("log-likelihood of the scored trials", "nats"),
     "bound": ("upper bound on the log-likelihood at every parameter value within bounds", "nats"),
     "gap": ("bound minus loglik", "nats"),
-    "converged": ("the estimator reached its tolerance", ""),
+    "converged": ("the estimator reached its tolerance, or its estimate is proven optimal", ""),
     "nodes": ("parts of the box of rates that were bounded for the proof", ""),
     "certified": ("the bound proves the optimum to the asked tolerance", ""),
     "seconds": ("time spent on the subject", "s"),
@@ -89,6 +89,8 @@ def build_fit(
     """
     draws = np.asarray(theta, dtype=np.float64)
     draws = draws[None, None] if draws.ndim == 2 else draws
+    proven = np.asarray(stats.get("certified", False))
+    stats = {**stats, "converged": stats["converged"] | proven}
     observed = ["choice"]
     datasets = {
         "posterior": _posterior(problem, draws),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.convex import CERTIFIED, fit_convex
+from hierrl.convex import CERTIFIED, convex_fit, fit_convex
 from hierrl.convex.branch import Proof, prove
 from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
@@ -257,7 +257,7 @@ def _convex_fit(
         check_fit(start)
         if _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
             return start
-    return fit_convex(problem.model, data, cores=cores, progress=progress)
+    return convex_fit(problem.model, data, cores=cores, progress=progress)
 
 
 def _same_problem(problem: Problem, data: xr.Dataset, start: xr.DataTree) -> bool:
@@ -316,10 +316,8 @@ def _outcome(
             sentences.append("Not fitted: interrupted.")
         elif proven:
             sentences.append("Proven optimal: the bound is met.")
-        elif certify is not None:
-            sentences.append(f"Converged; the proof stopped at a gap of {left:.3g} nats (raise budget=).")
-        elif not converged:
-            sentences.append("The optimiser stopped before its tolerance was met.")
         else:
-            sentences.append("Converged.")
+            told = "Converged" if converged else "The optimiser stopped before its tolerance was met"
+            proof = f"; the proof stopped at a gap of {left:.3g} nats (raise budget=)"
+            sentences.append(f"{told}{proof if certify is not None else ''}.")
     return sentences

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from builders import random_behaviour
 from scipy.optimize import minimize_scalar
@@ -186,3 +190,30 @@ def test_models_outside_the_hull_refuse_to_be_certified(study):
         hr.fit_mle(hr.model("rw", lapse=True), study, certify=1e-3, progress=False)
     with pytest.raises(ValueError, match="certify is a tolerance in nats above 0; found -1"):
         hr.fit_mle(hr.model("rw"), study, certify=-1, progress=False)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_where_nothing_tells_values_apart_every_value_is_the_maximum(signed):
+    """One trial a session, and equal values at its start: the likelihood is flat but for rounding."""
+    table = pd.DataFrame({"subject": "a", "session": range(8), "choice": np.arange(8) % 3, "reward": 0.3})
+    model = hr.model("rw", start=0.1, signed=signed)
+    problem = prepare(model, hr.behaviour(table))
+    found = maximise(problem, np.array([[0.3, 25.0]]))
+    assert found.converged.all()
+    assert found.loglik[0] == pytest.approx(-8 * np.log(3), abs=1e-9)
+
+
+def test_what_is_proven_counts_as_converged_and_what_stopped_short_says_so():
+    """Sentences, flags and warnings of both point fits tell one story, where products of weights are hard."""
+    data = random_behaviour(12, 60, 3, graded=True, seed=0)
+    model = hr.model("pvl_decay", per_arm=True)
+    for fitted in (hr.fit_convex, hr.fit_mle):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            stats = fitted(model, data, progress=False)["fit_stats"]
+        converged, short = stats["converged"].values, "not solved for|stopped before"
+        told = np.array([re.search(short, text) is not None for text in stats["status"].values])
+        assert (~converged).any()
+        np.testing.assert_array_equal(told, ~converged)
+        assert converged[stats["certified"].values].all()
+        assert len(said) == int((~converged).any())
