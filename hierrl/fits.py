@@ -89,8 +89,8 @@ def build_fit(
     """
     draws = np.asarray(theta, dtype=np.float64)
     draws = draws[None, None] if draws.ndim == 2 else draws
-    proven = np.asarray(stats.get("certified", False))
-    stats = {**stats, "converged": stats["converged"] | proven}
+    stats = {**BY_SUBJECT, **stats}
+    stats["converged"] = np.asarray(stats["converged"]) | np.asarray(stats["certified"])
     observed = ["choice"]
     datasets = {
         "posterior": _posterior(problem, draws),
