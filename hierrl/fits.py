@@ -228,8 +228,14 @@ def load(path: str | Path) -> xr.DataTree:
     how: dict[str, Any] = (
         {"engine": "zarr", "consolidated": False} if Path(path).is_dir() else {"engine": "h5netcdf"}
     )
-    with xr.open_datatree(path, **how) as tree:
-        fit = tree.load()
+    try:
+        with xr.open_datatree(path, **how) as tree:
+            fit = tree.load()
+    except OSError as error:
+        raise TypeError(
+            f"{str(path)!r} is not a file that fit.to_netcdf wrote, nor a folder of fit.to_zarr ({error}). "
+            "Tables of choices are read by hr.behaviour."
+        ) from error
     check_fit(fit)
     return fit
 

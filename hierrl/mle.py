@@ -19,6 +19,7 @@ from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, th
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.scatter import scattered_starts
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
@@ -93,6 +94,7 @@ def fit_mle(
     >>> bool((fit["fit_stats"]["bound"] >= fit["fit_stats"]["loglik"]).all())
     True
     """
+    check_model(model)
     check_behaviour(data)
     _check_certify(model, certify)
     started = perf_counter()

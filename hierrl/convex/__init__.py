@@ -21,6 +21,7 @@ from hierrl.fits import build_fit, warn_of_failures
 from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.models.recursion import Recursion
 from hierrl.oddities import at_bound, statuses
@@ -122,6 +123,7 @@ def convex_fit(
     **options: Any,
 ) -> xr.DataTree:
     """As `fit_convex`, without its warning: for estimators that go on from there and speak for themselves."""
+    check_model(model)
     check_behaviour(data)
     if isinstance(model, Recursion):
         raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")

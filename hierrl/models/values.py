@@ -37,6 +37,11 @@ def gather(model: Model, values: Values, *, subjects: Sequence[Any], arms: Seque
     ValueError
         If a parameter is missing or unknown, has the wrong shape, or lies outside its natural range.
     """
+    if isinstance(values, xr.DataTree):
+        raise TypeError(
+            "Parameters are a mapping or a Dataset, and this is a DataTree. Those of a fit are in its posterior: "
+            "parameters=fit['posterior'].to_dataset()."
+        )
     missing = [name for name in model.names if name not in values]
     unknown = [] if isinstance(values, xr.Dataset) else [name for name in values if name not in model.names]
     if missing or unknown:

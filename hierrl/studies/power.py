@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.replications.record import model_record, task_record
 from hierrl.replications.store import Row, in_batches
@@ -207,6 +208,7 @@ class _Study:
         options: Mapping[str, Any],
     ) -> _Study:
         """The study that was asked for, checked."""
+        check_model(model)
         check_estimator(estimator)
         check_options(options)
         if not 0 < alpha < 1:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.prior import Prior
 from hierrl.replications.record import covariates_record, model_record, task_record, truth_record
@@ -159,6 +160,7 @@ class _Study:
         options: Mapping[str, Any],
     ) -> _Study:
         """The study that was asked for, checked."""
+        check_model(model)
         check_estimator(estimator)
         check_options(options)
         task = task_of(design)
