@@ -1,6 +1,7 @@
 """What a user may well hand over by mistake: every function says what it takes, what it found, and what to do."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -106,3 +107,33 @@ def test_a_bandit_has_two_arms_at_least(odds):
         hr.Bandit(odds)
     with pytest.raises(ValueError, match=re.escape("whole number of at least 1; found 10.5")):
         hr.Bandit((0.8, 0.2), n_trials=10.5)
+
+
+def test_seeds_that_are_recorded_are_whole_numbers_of_any_kind(data):
+    """A NumPy integer is one, also when the fit is written to its JSON."""
+    small = {"method": "marginal", "draws": 20, "tune": 20, "chains": 1, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few draws never converge
+        one, other = (hr.fit_posterior(RW, data, random_seed=seed, **small) for seed in (np.int64(3), 3))
+    assert one["posterior"].to_dataset().equals(other["posterior"].to_dataset())
+    found = hr.recovery(RW, TASK, n_subjects=2, replications=1, random_seed=np.uint8(3), progress=False)
+    again = hr.recovery(RW, TASK, n_subjects=2, replications=1, random_seed=3, progress=False)
+    assert found.table["estimate"].equals(again.table["estimate"])
+
+
+@pytest.mark.parametrize("seed", [None, "a", 1.5, np.random.default_rng(1)])
+def test_other_seeds_are_refused_before_any_work(seed, data):
+    fit = hr.fit_mle(RW, data, progress=False)
+    for use in (
+        lambda: hr.fit_posterior(RW, data, random_seed=seed),
+        lambda: hr.empirical_prior(RW, data, random_seed=seed),
+        lambda: hr.recovery(RW, TASK, random_seed=seed),
+        lambda: hr.calibrate(RW, TASK, random_seed=seed),
+        lambda: hr.confusion({"a": RW, "b": hr.model("forgetting_q")}, TASK, random_seed=seed),
+    ):
+        with pytest.raises(
+            TypeError, match="random_seed= is a whole number here.*found " + type(seed).__name__
+        ):
+            use()
+    with pytest.raises(ValueError, match="0 or more; found -1"):
+        hr.compare_models({"rw": fit}, random_seed=-1)
