@@ -91,6 +91,9 @@ def build_fit(
     draws = draws[None, None] if draws.ndim == 2 else draws
     stats = {**BY_SUBJECT, **stats}
     stats["converged"] = np.asarray(stats["converged"]) | np.asarray(stats["certified"])
+    unfitted = np.isnan(draws).any(axis=(0, 1, 3))
+    for name in ("loglik", "gap"):
+        stats[name] = np.where(unfitted, np.nan, stats[name])
     observed = ["choice"]
     datasets = {
         "posterior": _posterior(problem, draws),

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 import hierrl as hr
+from hierrl.kernels import newton
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import prepare
 from hierrl.kernels.threads import over_subjects
@@ -157,6 +158,38 @@ def test_an_interrupt_keeps_what_is_done():
     outcome = over_subjects(work, np.ones(40), cores=2, keep=True)
     assert not outcome.done[-1]
     np.testing.assert_array_equal(outcome.done, finished)
+
+
+def test_a_fit_that_was_interrupted_goes_on_to_serve_for_those_it_has(study, monkeypatch):
+    """Who was left out has no estimate and no score, and stops nobody else."""
+    quick = hr.fit_convex(hr.model("rw"), study, progress=False)
+    climb = newton.climb_batch
+
+    def interrupted(tables, trials, subjects, *rest):
+        if 3 in subjects:
+            raise KeyboardInterrupt
+        climb(tables, trials, subjects, *rest)
+
+    monkeypatch.setattr(newton, "climb_batch", interrupted)
+    with pytest.warns(UserWarning, match="of 8 subjects did not converge"):
+        fit = hr.fit_mle(hr.model("rw"), study, start=quick, progress=False, cores=2)
+    monkeypatch.undo()
+    stats, left_out = fit["fit_stats"].to_dataset(), np.isnan(fit["posterior"]["alpha"].values[0, 0])
+    assert left_out[3]
+    assert not left_out.all()
+    for name in ("loglik", "gap"):
+        np.testing.assert_array_equal(np.isnan(stats[name].values), left_out)
+    assert all("interrupted" in text for text in stats["status"].values[left_out])
+    scores = hr.log_likelihood(fit, by="subject").values[0, 0]
+    np.testing.assert_allclose(scores, stats["loglik"].values, atol=1e-9)
+    rows = np.isin(study["trial_subject"].values, study["subject"].values[left_out])
+    np.testing.assert_array_equal(np.isnan(hr.latents(fit)["probability"].values).any(axis=1), rows)
+    with pytest.raises(
+        ValueError, match=r"subjects of this fit have no estimates \(the first: .*data= takes"
+    ):
+        hr.predictive_check(fit)
+    prior, usual = (hr.empirical_prior(hr.model("rw"), study, start=start) for start in (fit, quick))
+    np.testing.assert_allclose(prior.table["loc"], usual.table["loc"], atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["rw", "forgetting_q", "subvalue"])

@@ -183,6 +183,9 @@ def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArr
             eta[:, k] = np.clip(eta[:, k], -LOGIT_LIMIT, LOGIT_LIMIT)
         elif link == "log":
             eta[:, k] = np.maximum(eta[:, k], np.log(WEIGHT_SHARE * problem.upper[k]))
+    # Subjects whom an interrupted fit left out begin where the others are.
+    known = eta[~np.isnan(eta).any(axis=1)]
+    eta = np.where(np.isnan(eta), np.median(known, axis=0) if len(known) else 0.0, eta)
     return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
 
 
