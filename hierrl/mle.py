@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.convex import CERTIFIED, convex_fit, fit_convex
+from hierrl.convex import CERTIFIED, INTERRUPTED, convex_fit, fit_convex
 from hierrl.convex.branch import Proof, prove
 from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
@@ -174,8 +174,11 @@ def _climb(
         candidates.append(_start_values(problem, start))
     run = {"cores": cores, "progress": progress, "description": "Maximum likelihood"}
     best = maximise(problem, np.stack(candidates, axis=1), **run)
+    best = best._replace(done=best.done & ~np.isnan(best.theta).any(axis=1))
     loose = ~(convex.children["fit_stats"].dataset["bound"].values - best.loglik <= CERTIFIED)
-    if not loose.any() or not best.done.all():
+    if not best.done.all():
+        return best._replace(converged=best.converged & ~loose, done=best.done & ~loose)
+    if not loose.any():
         return best
     more = _spread(problem, candidates[0], loose, cores=cores)
     return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
@@ -212,7 +215,7 @@ def _better(first: Maximum, second: Maximum) -> Maximum:
     }
     return first._replace(
         **picked, steps=first.steps + second.steps, done=second.done, seconds=first.seconds + second.seconds
-    )
+    )._replace(converged=picked["converged"] & second.done)
 
 
 def _untried(problem: Problem) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -257,7 +260,8 @@ def _convex_fit(
     """`start` if it carries bounds for this very problem, else a hull fit."""
     if start is not None:
         check_fit(start)
-        if _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
+        whole = not np.isnan(theta_of(start)).any()
+        if whole and _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
             return start
     return convex_fit(problem.model, data, cores=cores, progress=progress)
 
@@ -313,11 +317,14 @@ def _outcome(
     best: Maximum, certified: npt.NDArray[np.bool_], gap: FloatArray, certify: float | None
 ) -> list[str]:
     sentences = []
-    for done, converged, proven, left in zip(best.done, best.converged, certified, gap, strict=True):
-        if not done:
-            sentences.append("Not fitted: interrupted.")
-        elif proven:
+    parts = (best.done, best.converged, best.loglik, certified, gap)
+    for done, converged, value, proven, left in zip(*parts, strict=True):
+        if proven:
             sentences.append("Proven optimal: the bound is met.")
+        elif not np.isfinite(value):
+            sentences.append(INTERRUPTED)
+        elif not done:
+            sentences.append("Interrupted: the best of the starts that were tried.")
         else:
             told = "Converged" if converged else "The optimiser stopped before its tolerance was met"
             proof = f"; the proof stopped at a gap of {left:.3g} nats (raise budget=)"

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 import hierrl as hr
+from hierrl.convex import hull
 from hierrl.kernels import newton
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import prepare
@@ -190,6 +191,34 @@ def test_a_fit_that_was_interrupted_goes_on_to_serve_for_those_it_has(study, mon
         hr.predictive_check(fit)
     prior, usual = (hr.empirical_prior(hr.model("rw"), study, start=start) for start in (fit, quick))
     np.testing.assert_allclose(prior.table["loc"], usual.table["loc"], atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["rw", "pvl_delta"])
+def test_who_is_left_out_of_the_relaxation_is_not_given_an_idle_estimate(study, name, monkeypatch):
+    """Neither by the convex fit nor by the maximum likelihood that begins with it; a later fit takes them up again."""
+    model, solve = hr.model(name), hull.solve_batch
+
+    def interrupted(tables, trials, tasks, *rest):
+        if 3 in rest[0][tasks]:
+            raise KeyboardInterrupt
+        solve(tables, trials, tasks, *rest)
+
+    monkeypatch.setattr(hull, "solve_batch", interrupted)
+    for fitted in (hr.fit_convex, hr.fit_mle):
+        with pytest.warns(UserWarning, match="of 8 subjects did not converge"):
+            fit = fitted(model, study, progress=False, cores=2)
+        stats, alpha = fit["fit_stats"].to_dataset(), fit["posterior"]["alpha"].values[0, 0]
+        left_out = np.array(["Not fitted: interrupted." in text for text in stats["status"].values])
+        assert left_out[3]
+        for values in (alpha, stats["loglik"].values, stats["bound"].values):
+            np.testing.assert_array_equal(np.isnan(values), left_out)
+        assert not stats["converged"].values[left_out].any()
+        if fitted is hr.fit_convex:
+            partly = fit
+    monkeypatch.undo()
+    whole = hr.fit_mle(model, study, start=partly, progress=False)
+    assert np.isfinite(whole["fit_stats"]["bound"]).all()
+    assert (whole["fit_stats"]["loglik"] > -np.inf).all()
 
 
 @pytest.mark.parametrize("name", ["rw", "forgetting_q", "subvalue"])

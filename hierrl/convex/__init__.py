@@ -36,6 +36,7 @@ KEPT = 2
 """Points of a search whose weights are solved for to the end."""
 
 SEARCHED = "The best of a fixed set of shape parameters, with all weights solved for; there is no bound."
+INTERRUPTED = "Not fitted: interrupted."
 UNSOLVED = "The estimate's weights were not solved for to their tolerance."
 
 __all__ = ["CERTIFIED", "fit_convex"]
@@ -196,9 +197,10 @@ def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: boo
         )
         estimate = estimate._replace(theta=better.theta, loglik=better.loglik)
         bound, solution = better.bound, solution._replace(nodes=better.nodes, seconds=better.seconds)
+    estimate = _without_interrupted(estimate, done)
     outcome = [
-        STATUS[int(code)] if ok else "Not fitted: interrupted."
-        for code, ok in zip(solution.outcome, done, strict=True)
+        STATUS[int(code)] if ok else INTERRUPTED
+        for code, ok in zip(solution.outcome, estimate.done, strict=True)
     ]
     group = _relaxation_group(problem, hull, solution)
     return estimate, bound, list(hull.reasons), outcome, solution.seconds, group
@@ -208,7 +210,8 @@ def _fit_search(problem: Problem, *, cores: int | None, progress: bool) -> Parts
     """Without a relaxation: the best of a fixed set of shape parameters, its weights solved for."""
     starts = search(problem, keep=KEPT, cores=cores, progress=progress)
     estimate = recover(problem, starts, cores=cores, progress=progress)
-    outcome = [SEARCHED if ok else "Not fitted: interrupted." for ok in estimate.done]
+    estimate = _without_interrupted(estimate, estimate.done)
+    outcome = [SEARCHED if ok else INTERRUPTED for ok in estimate.done]
     nothing = np.full(problem.n_subjects, np.nan)
     group = xr.Dataset(
         {
@@ -221,6 +224,13 @@ def _fit_search(problem: Problem, *, cores: int | None, progress: bool) -> Parts
         coords={"trial": np.arange(problem.n_trials), "arm": problem.arms},
     )
     return estimate, nothing, list(problem.model.supports.reasons), outcome, np.zeros_like(nothing), group
+
+
+def _without_interrupted(estimate: Maximum, done: npt.NDArray[np.bool_]) -> Maximum:
+    """The estimate, with nothing for subjects whom Ctrl-C has left out at any stage."""
+    done = done & ~np.isnan(estimate.theta).any(axis=1)
+    theta = np.where(done[:, None], estimate.theta, np.nan)
+    return estimate._replace(theta=theta, converged=estimate.converged & done, done=done)
 
 
 def _logits_at(problem: Problem, theta: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
