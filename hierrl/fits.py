@@ -44,7 +44,7 @@ DESCRIPTIONS = {
     "loglik": ("log-likelihood of the scored trials", "nats"),
     "bound": ("upper bound on the log-likelihood at every parameter value within bounds", "nats"),
     "gap": ("bound minus loglik", "nats"),
-    "converged": ("the estimator reached its tolerance", ""),
+    "converged": ("the estimator reached its tolerance, or its estimate is proven optimal", ""),
     "nodes": ("parts of the box of rates that were bounded for the proof", ""),
     "certified": ("the bound proves the optimum to the asked tolerance", ""),
     "seconds": ("time spent on the subject", "s"),
@@ -89,6 +89,11 @@ def build_fit(
     """
     draws = np.asarray(theta, dtype=np.float64)
     draws = draws[None, None] if draws.ndim == 2 else draws
+    stats = {**BY_SUBJECT, **stats}
+    stats["converged"] = np.asarray(stats["converged"]) | np.asarray(stats["certified"])
+    unfitted = np.isnan(draws).any(axis=(0, 1, 3))
+    for name in ("loglik", "gap"):
+        stats[name] = np.where(unfitted, np.nan, stats[name])
     observed = ["choice"]
     datasets = {
         "posterior": _posterior(problem, draws),
@@ -226,8 +231,14 @@ def load(path: str | Path) -> xr.DataTree:
     how: dict[str, Any] = (
         {"engine": "zarr", "consolidated": False} if Path(path).is_dir() else {"engine": "h5netcdf"}
     )
-    with xr.open_datatree(path, **how) as tree:
-        fit = tree.load()
+    try:
+        with xr.open_datatree(path, **how) as tree:
+            fit = tree.load()
+    except OSError as error:
+        raise TypeError(
+            f"{str(path)!r} is not a file that fit.to_netcdf wrote, nor a folder of fit.to_zarr ({error}). "
+            "Tables of choices are read by hr.behaviour."
+        ) from error
     check_fit(fit)
     return fit
 

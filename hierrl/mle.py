@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hierrl.convex import CERTIFIED, fit_convex
+from hierrl.convex import CERTIFIED, INTERRUPTED, convex_fit, fit_convex
 from hierrl.convex.branch import Proof, prove
 from hierrl.convex.layout import lay_out
 from hierrl.convex.recovery import concave_scalars
@@ -19,6 +19,7 @@ from hierrl.fits import build_fit, check_fit, data_of, model_of, settings_of, th
 from hierrl.kernels.newton import Maximum, maximise
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.scatter import scattered_starts
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.oddities import at_bound, statuses
 
@@ -92,6 +93,7 @@ def fit_mle(
     >>> bool((fit["fit_stats"]["bound"] >= fit["fit_stats"]["loglik"]).all())
     True
     """
+    check_model(model)
     check_behaviour(data)
     _check_certify(model, certify)
     started = perf_counter()
@@ -167,8 +169,11 @@ def _climb(
         candidates.append(_start_values(problem, start))
     run = {"cores": cores, "progress": progress, "description": "Maximum likelihood"}
     best = maximise(problem, np.stack(candidates, axis=1), **run)
+    best = best._replace(done=best.done & ~np.isnan(best.theta).any(axis=1))
     loose = ~(convex.children["fit_stats"].dataset["bound"].values - best.loglik <= CERTIFIED)
-    if not loose.any() or not best.done.all():
+    if not best.done.all():
+        return best._replace(converged=best.converged & ~loose, done=best.done & ~loose)
+    if not loose.any():
         return best
     more = _spread(problem, candidates[0], loose, cores=cores)
     return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
@@ -212,7 +217,7 @@ def _better(first: Maximum, second: Maximum) -> Maximum:
     }
     return first._replace(
         **picked, steps=first.steps + second.steps, done=second.done, seconds=first.seconds + second.seconds
-    )
+    )._replace(converged=picked["converged"] & second.done)
 
 
 def _untried(problem: Problem) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -257,9 +262,10 @@ def _convex_fit(
     """`start` if it carries bounds for this very problem, else a hull fit."""
     if start is not None:
         check_fit(start)
-        if _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
+        whole = not np.isnan(theta_of(start)).any()
+        if whole and _same_problem(problem, data, start) and settings_of(start)["estimator"] == "convex":
             return start
-    return fit_convex(problem.model, data, cores=cores, progress=progress)
+    return convex_fit(problem.model, data, cores=cores, progress=progress)
 
 
 def _same_problem(problem: Problem, data: xr.Dataset, start: xr.DataTree) -> bool:
@@ -313,15 +319,16 @@ def _outcome(
     best: Maximum, certified: npt.NDArray[np.bool_], gap: FloatArray, certify: float | None
 ) -> list[str]:
     sentences = []
-    for done, converged, proven, left in zip(best.done, best.converged, certified, gap, strict=True):
-        if not done:
-            sentences.append("Not fitted: interrupted.")
-        elif proven:
+    parts = (best.done, best.converged, best.loglik, certified, gap)
+    for done, converged, value, proven, left in zip(*parts, strict=True):
+        if proven:
             sentences.append("Proven optimal: the bound is met.")
-        elif certify is not None:
-            sentences.append(f"Converged; the proof stopped at a gap of {left:.3g} nats (raise budget=).")
-        elif not converged:
-            sentences.append("The optimiser stopped before its tolerance was met.")
+        elif not np.isfinite(value):
+            sentences.append(INTERRUPTED)
+        elif not done:
+            sentences.append("Interrupted: the best of the starts that were tried.")
         else:
-            sentences.append("Converged.")
+            told = "Converged" if converged else "The optimiser stopped before its tolerance was met"
+            proof = f"; the proof stopped at a gap of {left:.3g} nats (raise budget=)"
+            sentences.append(f"{told}{proof if certify is not None else ''}.")
     return sentences

@@ -52,7 +52,7 @@ def told_of(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None
     problem = problem_of(fit, data)
     values = posterior if parameters is None else parameters
     subjects, arms = data["subject"].values.tolist(), data["arm"].values.tolist()
-    raw = gather(model_of(fit), values, subjects=subjects, arms=arms)
+    raw = gather(model_of(fit), values, subjects=subjects, arms=arms, unfitted=parameters is None)
     if raw.ndim > 4:
         raise ValueError(
             f"Parameters may have the dims chain and draw before subject; found {raw.ndim - 2} of them."

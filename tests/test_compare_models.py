@@ -1,5 +1,7 @@
 """Models compared: every criterion against exact refits, quadrature or sums by hand; tables, ArviZ, refusals."""
 
+from dataclasses import replace
+
 import arviz_stats as az
 import builders
 import exactly
@@ -488,3 +490,17 @@ def test_on_real_data_choice_traces_win_by_every_criterion(shared_data, name):
         compared = hr.compare_models(fits, **options, **QUIET)
         assert compared.table.index[0] == "subvalue", options
         assert np.isfinite(compared.scores).all()
+
+
+def test_points_that_miss_where_a_subject_is_without_a_session_are_drawn_again(exact, posterior):
+    """Weights of points can't tell of a mode that none of them lies near: here all but a corner is hidden from them."""
+    study, units = Integrated.of(posterior), units_of(data_of(posterior), "session")
+    expected, fails = study.parts(units)
+    hidden = study.points.eta[:, 0] > np.quantile(study.points.eta[:, 0], 0.2, axis=1)[:, None]
+    points = replace(study.points, log_proposal=np.where(hidden, 1e3, study.points.log_proposal))
+    blind = replace(study, points=points)
+    assert (blind.whole - study.whole).mean() < -0.5
+    found, found_fails = blind.parts(units)
+    assert not fails.any()
+    assert not found_fails.any()
+    np.testing.assert_allclose(found, expected, atol=0.2)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from builders import random_behaviour
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 import hierrl as hr
+from hierrl.convex import hull
+from hierrl.kernels import newton
 from hierrl.kernels.newton import maximise
 from hierrl.kernels.problem import prepare
 from hierrl.kernels.threads import over_subjects
@@ -155,6 +161,66 @@ def test_an_interrupt_keeps_what_is_done():
     np.testing.assert_array_equal(outcome.done, finished)
 
 
+def test_a_fit_that_was_interrupted_goes_on_to_serve_for_those_it_has(study, monkeypatch):
+    """Who was left out has no estimate and no score, and stops nobody else."""
+    quick = hr.fit_convex(hr.model("rw"), study, progress=False)
+    climb = newton.climb_batch
+
+    def interrupted(tables, trials, subjects, *rest):
+        if 3 in subjects:
+            raise KeyboardInterrupt
+        climb(tables, trials, subjects, *rest)
+
+    monkeypatch.setattr(newton, "climb_batch", interrupted)
+    with pytest.warns(UserWarning, match="of 8 subjects did not converge"):
+        fit = hr.fit_mle(hr.model("rw"), study, start=quick, progress=False, cores=2)
+    monkeypatch.undo()
+    stats, left_out = fit["fit_stats"].to_dataset(), np.isnan(fit["posterior"]["alpha"].values[0, 0])
+    assert left_out[3]
+    assert not left_out.all()
+    for name in ("loglik", "gap"):
+        np.testing.assert_array_equal(np.isnan(stats[name].values), left_out)
+    assert all("interrupted" in text for text in stats["status"].values[left_out])
+    scores = hr.log_likelihood(fit, by="subject").values[0, 0]
+    np.testing.assert_allclose(scores, stats["loglik"].values, atol=1e-9)
+    rows = np.isin(study["trial_subject"].values, study["subject"].values[left_out])
+    np.testing.assert_array_equal(np.isnan(hr.latents(fit)["probability"].values).any(axis=1), rows)
+    with pytest.raises(
+        ValueError, match=r"subjects of this fit have no estimates \(the first: .*data= takes"
+    ):
+        hr.predictive_check(fit)
+    prior, usual = (hr.empirical_prior(hr.model("rw"), study, start=start) for start in (fit, quick))
+    np.testing.assert_allclose(prior.table["loc"], usual.table["loc"], atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["rw", "pvl_delta"])
+def test_who_is_left_out_of_the_relaxation_is_not_given_an_idle_estimate(study, name, monkeypatch):
+    """Neither by the convex fit nor by the maximum likelihood that begins with it; a later fit takes them up again."""
+    model, solve = hr.model(name), hull.solve_batch
+
+    def interrupted(tables, trials, tasks, *rest):
+        if 3 in rest[0][tasks]:
+            raise KeyboardInterrupt
+        solve(tables, trials, tasks, *rest)
+
+    monkeypatch.setattr(hull, "solve_batch", interrupted)
+    for fitted in (hr.fit_convex, hr.fit_mle):
+        with pytest.warns(UserWarning, match="of 8 subjects did not converge"):
+            fit = fitted(model, study, progress=False, cores=2)
+        stats, alpha = fit["fit_stats"].to_dataset(), fit["posterior"]["alpha"].values[0, 0]
+        left_out = np.array(["Not fitted: interrupted." in text for text in stats["status"].values])
+        assert left_out[3]
+        for values in (alpha, stats["loglik"].values, stats["bound"].values):
+            np.testing.assert_array_equal(np.isnan(values), left_out)
+        assert not stats["converged"].values[left_out].any()
+        if fitted is hr.fit_convex:
+            partly = fit
+    monkeypatch.undo()
+    whole = hr.fit_mle(model, study, start=partly, progress=False)
+    assert np.isfinite(whole["fit_stats"]["bound"]).all()
+    assert (whole["fit_stats"]["loglik"] > -np.inf).all()
+
+
 @pytest.mark.parametrize("name", ["rw", "forgetting_q", "subvalue"])
 def test_certified_maxima_are_proven_to_the_tolerance_asked_for(study, name):
     model = hr.model(name)
@@ -186,3 +252,30 @@ def test_models_outside_the_hull_refuse_to_be_certified(study):
         hr.fit_mle(hr.model("rw", lapse=True), study, certify=1e-3, progress=False)
     with pytest.raises(ValueError, match="certify is a tolerance in nats above 0; found -1"):
         hr.fit_mle(hr.model("rw"), study, certify=-1, progress=False)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_where_nothing_tells_values_apart_every_value_is_the_maximum(signed):
+    """One trial a session, and equal values at its start: the likelihood is flat but for rounding."""
+    table = pd.DataFrame({"subject": "a", "session": range(8), "choice": np.arange(8) % 3, "reward": 0.3})
+    model = hr.model("rw", start=0.1, signed=signed)
+    problem = prepare(model, hr.behaviour(table))
+    found = maximise(problem, np.array([[0.3, 25.0]]))
+    assert found.converged.all()
+    assert found.loglik[0] == pytest.approx(-8 * np.log(3), abs=1e-9)
+
+
+def test_what_is_proven_counts_as_converged_and_what_stopped_short_says_so():
+    """Sentences, flags and warnings of both point fits tell one story, where products of weights are hard."""
+    data = random_behaviour(12, 60, 3, graded=True, seed=0)
+    model = hr.model("pvl_decay", per_arm=True)
+    for fitted in (hr.fit_convex, hr.fit_mle):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            stats = fitted(model, data, progress=False)["fit_stats"]
+        converged, short = stats["converged"].values, "not solved for|stopped before"
+        told = np.array([re.search(short, text) is not None for text in stats["status"].values])
+        assert (~converged).any()
+        np.testing.assert_array_equal(told, ~converged)
+        assert converged[stats["certified"].values].all()
+        assert len(said) == int((~converged).any())

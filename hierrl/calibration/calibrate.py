@@ -14,6 +14,7 @@ import xarray as xr
 
 from hierrl.calibration.judge import coverage_of, ecdf_band
 from hierrl.calibration.replicate import MEASURES, Study
+from hierrl.models.given import check_model, whole_seed
 from hierrl.models.model import Model
 from hierrl.prior import Prior
 from hierrl.replications.priors import weak_prior_of_task
@@ -107,6 +108,8 @@ def calibrate(
     >>> result["summary"].to_dataframe()  # doctest: +SKIP
     >>> hr.plot_calibration(result).savefig("calibration.pdf")  # doctest: +SKIP
     """
+    check_model(model)
+    random_seed = whole_seed(random_seed)
     _check_options(options)
     if prior is None:
         prior = weak_prior_of_task(model, task, n_subjects=n_subjects, covariates=covariates)

@@ -119,6 +119,12 @@ def predictive_check(
     check_fit(fit)
     _check_arguments(mode, task, {"bins": bins, "replicates": replicates})
     told = told_of(fit, data, None, None)
+    if (unfitted := np.isnan(told.theta).any(axis=(0, 1, 3))).any():
+        raise ValueError(
+            f"{int(unfitted.sum())} of {unfitted.size} subjects of this fit have no estimates (the first: "
+            f"{told.problem.subjects[unfitted][0]}); fit['fit_stats']['status'] says why. Fit them, or check the "
+            "others: data= takes the behaviour of some of the subjects."
+        )
     best = BEST if best is None and BEST in told.data else best
     if reversal is not None and best is None:
         raise ValueError(f"reversal={reversal!r} needs best= too: the arm that pays best on each trial.")

@@ -23,16 +23,18 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from hierrl.compare.leave_out import Scores, left_out
+from hierrl.compare.point_evidence import laplace
 from hierrl.compare.units import Units, session_of_rows, subject_of_rows
 from hierrl.data.table import counted, listed
 from hierrl.fits import data_of, model_of, settings_of
-from hierrl.importance.modes import FARTHEST, penalised_modes
+from hierrl.importance.modes import FARTHEST, Modes, penalised_modes, pooled_modes
 from hierrl.importance.pareto import GOOD_K, smoothed_weights
 from hierrl.kernels.problem import Problem
 from hierrl.marginal import Points, draw_points, importance_points, judge_weights
 from hierrl.prior import Prior
 
 if TYPE_CHECKING:
+    from hierrl.kernels.sessions import SessionProblem
     from hierrl.posterior.layout import Layout
     from hierrl.posterior.marginal_phi import Populations
 
@@ -43,6 +45,9 @@ N_POINTS, ROUNDS = 2048, 2
 
 FEWEST_EFFECTIVE = 50.0
 """Points that must count, whatever the tail."""
+
+MISSED = 0.5
+"""Nats by which Laplace's approximation at a mode may exceed what the points say before they count as short of it."""
 
 EXAMINED = 9
 """Draws of the population under which the weights of the points are looked at."""
@@ -128,33 +133,63 @@ class Integrated:
         own, populations = self.points.take(units.subject), self.populations.take(units.subject)
         loglik = own.loglik - self.session_loglik[units.part]
         rest = Points(own.eta, loglik, own.log_proposal)
-        far = np.flatnonzero(points_fail(populations, rest))
-        if (
-            far.size
-        ):  # sessions so unlike the others that the subject's points don't reach where it is without them
-            fresh = pooled_subjects([self._without(units, int(unit)) for unit in far])
-            rest = rest.put(far, fresh)
-        return populations.log_marginals(rest), points_fail(populations, rest)
+        found, fails, modes = (
+            populations.log_marginals(rest),
+            points_fail(populations, rest),
+            self._modes(units),
+        )
+        missed = laplace(modes) > found[self._middle] + MISSED
+        far = np.flatnonzero(fails | missed)
+        if far.size:  # sessions without which the subject is where its own points don't reach
+            fresh = pooled_subjects([self._without(units, int(unit), modes) for unit in far])
+            populations = populations.take(far)
+            found[:, far], fails[far] = populations.log_marginals(fresh), points_fail(populations, fresh)
+        return found, fails
 
-    def _without(self, units: Units, unit: int) -> Points:
-        """Points of the unit's subject as it is without the unit."""
-        s = int(units.subject[unit])
-        part = self.layout.study.select([s])
-        scored = part.trials.scored.copy()
-        scored[units.rows_of(unit) - np.flatnonzero(subject_of_rows(self.data) == s)[0]] = False
-        trials = part.trials._replace(scored=scored)
-        if isinstance(part, Problem):
-            part = replace(part, trials=trials)
-        else:
-            part = replace(part, sessions=replace(part.sessions, trials=trials))
-        mean, covariance = self.populations.moments(len(self.populations.effects) // 2)
+    @property
+    def _middle(self) -> int:
+        """The draw of the population under which modes are looked for."""
+        return len(self.populations.effects) // 2
+
+    def _modes(self, units: Units) -> Modes:
+        """Where each unit's subject is most likely without the unit.
+
+        Likelihoods may have several modes, from the subject's own and from where the population leads to. Weights of
+        points can't tell of one that none of them lies near; the height of the mode does.
+        """
+        mean, covariance = self.populations.moments(self._middle)
         sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-        # Likelihoods may have several modes: the subject's, and the one that the population leads to.
-        begins = (self.layout.centre[[s]], mean[[s]])
-        modes = [penalised_modes(part, mean[[s]], sd[[s]], start=begin) for begin in begins]
-        best = max(modes, key=lambda one: float(one.value[0]))
-        size = self.points.eta.shape[2]
-        return importance_points(part, mean[[s]], sd[[s]], n_points=size, modes=best, random_seed=unit)
+        place = np.arange(units.size) - np.searchsorted(units.subject, units.subject)
+        found: dict[int, Modes] = {}
+        for round_ in range(place.max() + 1):  # one unit of every subject at a time
+            some = np.flatnonzero(place == round_)
+            who = units.subject[some]
+            part = self._problem_without(units, some)
+            begins = (self.layout.centre[who], mean[who])
+            ways = [penalised_modes(part, mean[who], sd[who], start=begin) for begin in begins]
+            better = (ways[1].value > ways[0].value).astype(np.int64)
+            found |= {int(unit): ways[better[k]].take([k]) for k, unit in enumerate(some)}
+        return pooled_modes([found[unit] for unit in range(units.size)])
+
+    def _problem_without(self, units: Units, some: npt.NDArray[np.int64]) -> Problem | SessionProblem:
+        """The subjects of some units, one of each and in order, without these units."""
+        study, subject = self.layout.study, subject_of_rows(self.data)
+        part = study.select(units.subject[some])
+        scored = study.trials.scored.copy()
+        scored[units.rows[np.isin(units.of_row, some)]] = False
+        trials = part.trials._replace(scored=scored[np.isin(subject, units.subject[some])])
+        if isinstance(part, Problem):
+            return replace(part, trials=trials)
+        return replace(part, sessions=replace(part.sessions, trials=trials))
+
+    def _without(self, units: Units, unit: int, modes: Modes) -> Points:
+        """Points of the unit's subject as it is without the unit."""
+        some = np.array([unit])
+        s, part = units.subject[some], self._problem_without(units, some)
+        mean, covariance = self.populations.moments(self._middle)
+        sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        best, size = modes.take(some), self.points.eta.shape[2]
+        return importance_points(part, mean[s], sd[s], n_points=size, modes=best, random_seed=unit)
 
     @cached_property
     def session_loglik(self) -> FloatArray:

@@ -14,6 +14,7 @@ from hierrl.compare.point_evidence import PriorChoice
 from hierrl.compare.refit import Resources
 from hierrl.compare.units import By, units_of
 from hierrl.fits import data_of, settings_of
+from hierrl.models.given import whole_seed
 
 Fits = dict[str, xr.DataTree]
 Method = Literal["auto", "loo", "lfo", "held_out", "evidence", "laplace", "aic", "bic"]
@@ -110,6 +111,7 @@ def compare_models(
     how = {k: v for k, v in (("last", last), ("sessions", sessions), ("folds", folds)) if v is not None}
     criterion = _method(fits, method, how)
     by = _by(by, criterion)
+    random_seed = None if random_seed is None else whole_seed(random_seed)
     resources, data = Resources(random_seed, cores, progress), data_of(next(iter(fits.values())))
     if criterion == "lfo":
         how = {"first": _share(first)}

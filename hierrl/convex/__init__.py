@@ -21,6 +21,7 @@ from hierrl.fits import build_fit, warn_of_failures
 from hierrl.kernels.newton import Maximum
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.tables import START
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.oddities import at_bound, statuses
 
@@ -34,6 +35,8 @@ KEPT = 2
 """Points of a search whose weights are solved for to the end."""
 
 SEARCHED = "The best of a fixed set of shape parameters, with all weights solved for; there is no bound."
+INTERRUPTED = "Not fitted: interrupted."
+UNSOLVED = "The estimate's weights were not solved for to their tolerance."
 
 __all__ = ["CERTIFIED", "fit_convex"]
 
@@ -105,6 +108,22 @@ def fit_convex(
     >>> bool((fit["fit_stats"]["gap"] >= 0).all())
     True
     """
+    fit = convex_fit(model, data, relaxation=relaxation, cores=cores, progress=progress, **options)
+    warn_of_failures(fit)
+    return fit
+
+
+def convex_fit(
+    model: Model,
+    data: xr.Dataset,
+    *,
+    relaxation: str = "hull",
+    cores: int | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> xr.DataTree:
+    """As `fit_convex`, without its warning: for estimators that go on from there and speak for themselves."""
+    check_model(model)
     check_behaviour(data)
     if not model.supports.relaxation:
         raise ValueError(f"fit_convex can't fit {model.name!r}. {' '.join(model.supports.reasons)}")
@@ -119,7 +138,8 @@ def fit_convex(
         parts = _fit_monotone(problem, cores=cores, progress=progress, **options)
     else:
         raise ValueError(f"relaxation={relaxation!r} is not one of ('hull', 'monotone').")
-    estimate, bound, reasons, status, seconds, group = parts
+    estimate, bound, reasons, outcome, seconds, group = parts
+    certified = bound - estimate.loglik <= CERTIFIED
     settings = {
         "estimator": "convex",
         "relaxation": relaxation,
@@ -135,8 +155,8 @@ def fit_convex(
             "bound": bound,
             "gap": bound - estimate.loglik,
             "converged": estimate.converged,
-            "certified": bound - estimate.loglik <= CERTIFIED,
-            "status": status,
+            "certified": certified,
+            "status": statuses(problem, _told(outcome, estimate, certified), estimate.theta),
             "seconds": seconds + estimate.seconds,
             "at_bound": at_bound(problem, estimate.theta),
         },
@@ -145,13 +165,17 @@ def fit_convex(
     )
     if reasons:
         fit["fit_stats"]["bound"].attrs["reason"] = " ".join(reasons)
-    warn_of_failures(fit)
     return fit
 
 
-Parts = tuple[
-    Maximum, npt.NDArray[np.float64], list[str], npt.NDArray[np.object_], npt.NDArray[np.float64], xr.Dataset
-]
+Parts = tuple[Maximum, npt.NDArray[np.float64], list[str], list[str], npt.NDArray[np.float64], xr.Dataset]
+"""The estimate, its bound, reasons why there is none, a sentence by subject, seconds, and the relaxed optimum."""
+
+
+def _told(outcome: list[str], estimate: Maximum, certified: npt.NDArray[np.bool_]) -> list[str]:
+    """What became of the relaxation, and of the estimate where its weights were not solved for to the end."""
+    short = estimate.done & ~estimate.converged & ~certified
+    return [f"{told} {UNSOLVED}" if left else told for told, left in zip(outcome, short, strict=True)]
 
 
 def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: bool) -> Parts:
@@ -172,20 +196,21 @@ def _fit_hull(problem: Problem, *, splits: int, cores: int | None, progress: boo
         )
         estimate = estimate._replace(theta=better.theta, loglik=better.loglik)
         bound, solution = better.bound, solution._replace(nodes=better.nodes, seconds=better.seconds)
+    estimate = _without_interrupted(estimate, done)
     outcome = [
-        STATUS[int(code)] if ok else "Not fitted: interrupted."
-        for code, ok in zip(solution.outcome, done, strict=True)
+        STATUS[int(code)] if ok else INTERRUPTED
+        for code, ok in zip(solution.outcome, estimate.done, strict=True)
     ]
-    status = statuses(problem, outcome, estimate.theta)
     group = _relaxation_group(problem, hull, solution)
-    return estimate, bound, list(hull.reasons), status, solution.seconds, group
+    return estimate, bound, list(hull.reasons), outcome, solution.seconds, group
 
 
 def _fit_search(problem: Problem, *, cores: int | None, progress: bool) -> Parts:
     """Without a relaxation: the best of a fixed set of shape parameters, its weights solved for."""
     starts = search(problem, keep=KEPT, cores=cores, progress=progress)
     estimate = recover(problem, starts, cores=cores, progress=progress)
-    outcome = [SEARCHED if ok else "Not fitted: interrupted." for ok in estimate.done]
+    estimate = _without_interrupted(estimate, estimate.done)
+    outcome = [SEARCHED if ok else INTERRUPTED for ok in estimate.done]
     nothing = np.full(problem.n_subjects, np.nan)
     group = xr.Dataset(
         {
@@ -197,8 +222,14 @@ def _fit_search(problem: Problem, *, cores: int | None, progress: bool) -> Parts
         },
         coords={"trial": np.arange(problem.n_trials), "arm": problem.arms},
     )
-    status = statuses(problem, outcome, estimate.theta)
-    return estimate, nothing, list(problem.model.supports.reasons), status, np.zeros_like(nothing), group
+    return estimate, nothing, list(problem.model.supports.reasons), outcome, np.zeros_like(nothing), group
+
+
+def _without_interrupted(estimate: Maximum, done: npt.NDArray[np.bool_]) -> Maximum:
+    """The estimate, with nothing for subjects whom Ctrl-C has left out at any stage."""
+    done = done & ~np.isnan(estimate.theta).any(axis=1)
+    theta = np.where(done[:, None], estimate.theta, np.nan)
+    return estimate._replace(theta=theta, converged=estimate.converged & done, done=done)
 
 
 def _logits_at(problem: Problem, theta: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -221,8 +252,8 @@ def _fit_monotone(problem: Problem, *, cores: int | None, progress: bool, **opti
     result = solve_monotone(problem, cores=cores, progress=progress, **options)
     starts = np.stack([result.theta, result.theta_plain], axis=1)
     estimate = recover(problem, starts, cores=cores, progress=progress)
-    status = statuses(problem, list(result.status), estimate.theta)
-    return estimate, result.bound, list(result.reasons), status, result.seconds, result.to_dataset(problem)
+    outcome = list(result.status)
+    return estimate, result.bound, list(result.reasons), outcome, result.seconds, result.to_dataset(problem)
 
 
 def _relaxation_group(problem: Problem, hull: Hull, solution: Relaxation) -> xr.Dataset:

@@ -142,10 +142,10 @@ def relaxation_and_leaves(
         np.logical_and.at(done, subject, wave.done)
         mixed = mixed_group(hull, wave, todo.active)
         pure = mixed < 0
-        np.maximum.at(incumbent, subject[pure], wave.value[pure])
+        np.fmax.at(incumbent, subject[pure], wave.value[pure])
         loose = wave.bound > incumbent[subject] + LOOSE
         split = ~pure & wave.done & loose & (nodes[subject] < MAX_SIGN_NODES)
-        np.maximum.at(leaves, subject[~split], wave.bound[~split])
+        np.fmax.at(leaves, subject[~split], wave.bound[~split])
         found.append(Leaves(todo, wave).pick(~split))
         best = _keep_best(best, subject, wave, pure, settled)
         todo = sign_children(hull, todo.pick(split), mixed[split])

@@ -54,7 +54,8 @@ def recover(
         # A lapse, or products of weights, are not concave: what is best without them is a better place to climb from
         # than the mixture's mass, which a slow atom may make huge.
         found = np.where(np.isfinite(weighed.value)[:, :, None], weighed.theta, np.nan)
-        starts, free = np.concatenate([starts, found], axis=1), concave_scalars(problem)
+        starts = np.where(weighed.done[:, None, None], np.concatenate([starts, found], axis=1), np.nan)
+        free = concave_scalars(problem)
         return maximise(problem, starts, free=free, cores=cores, progress=progress, description="Recovery")
     rows, best = np.arange(problem.n_subjects), weighed.value.argmax(axis=1)
     theta = weighed.theta[rows, best]

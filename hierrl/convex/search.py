@@ -65,5 +65,6 @@ def search(
     starts = np.broadcast_to(points, (chosen.size, *points.shape)).copy()
     weighed = weigh(part, lay_out(part), starts, cores=cores, progress=progress)
     order = np.argsort(-weighed.value, axis=1)[:, : found.shape[1]]
-    found[chosen] = np.take_along_axis(weighed.theta, order[:, :, None], axis=1)
+    theta = np.take_along_axis(weighed.theta, order[:, :, None], axis=1)
+    found[chosen] = np.where(weighed.done[:, None, None], theta, np.nan)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,15 @@ class Modes:
     def covariance(self) -> FloatArray:
         """(S, P, P) inverse of the precision."""
         return np.linalg.inv(self.precision)
+
+    def take(self, subjects: npt.ArrayLike) -> Modes:
+        """Those of some subjects."""
+        return Modes(*(values[np.asarray(subjects)] for values in vars(self).values()))
+
+
+def pooled_modes(parts: Sequence[Modes]) -> Modes:
+    """Modes of subjects one after the other."""
+    return Modes(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 @dataclass

@@ -117,11 +117,14 @@ def climb(tables, trials, s, theta, lower, upper, free):
             held_high = upper[a] - theta[a] <= AT_EDGE * width[a] and gradient[a] >= 0.0
             moves[a] = free[a] and not held_low and not held_high
         newton_step(gradient, hessian, moves, width, step)
-        largest, predicted = 0.0, 0.0
+        largest, predicted, within = 0.0, 0.0, 0.0
         for a in range(n):
             largest = max(largest, abs(step[a]) / width[a])
             predicted += gradient[a] * step[a]
-        if not predicted > TOLERANCE * (1.0 + abs(value)):
+            if moves[a]:
+                within += max(gradient[a] * (upper[a] - theta[a]), gradient[a] * (lower[a] - theta[a]))
+        # Where all is flat, rounding alone makes steps and what they promise; the slope across the box does not lie.
+        if not (predicted > TOLERANCE * (1.0 + abs(value)) and within > TOLERANCE * (1.0 + abs(value))):
             return value, np.isfinite(value), steps
         size = min(1.0, LARGEST_MOVE / largest)
         accepted = False

@@ -67,6 +67,8 @@ def over_subjects(
         ``done`` (S,): all, unless interrupted; ``seconds`` (S,).
     """
     sizes = np.asarray(sizes, dtype=np.float64)
+    if cores is not None and cores < 1:
+        raise ValueError(f"cores= is a number of threads, at least 1, or None for all; found {cores!r}.")
     cores = cores or os.cpu_count() or 1
     chunks = _chunks(sizes, int(min(cores * CHUNKS_PER_CORE, 1 + sizes.sum() // smallest)))
     outcome = Work(np.zeros(sizes.size, dtype=bool), np.zeros(sizes.size))

@@ -49,6 +49,11 @@ class Weight:
     @classmethod
     def parse(cls, text: str) -> Weight:
         """Read ``"beta"``, ``"-beta*lambda"`` or ``"2*beta"``."""
+        if not isinstance(text, str):
+            raise TypeError(
+                f"A weight is the name of a parameter ('beta') or a signed product of names; found {text!r}. "
+                "To fix one at a number, name it and use fixed={'beta': 3.0} of the model."
+            )
         stripped = text.replace(" ", "")
         coefficient = -1.0 if stripped.startswith("-") else 1.0
         names: list[str] = []

@@ -79,6 +79,14 @@ def model(
     >>> hr.model("subvalue", shared={"alpha_choice": "alpha"}, fixed={"beta": 3.0}).names
     ('alpha', 'beta_choice')
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"hr.model takes the name of a model, such as 'rw'; found {type(name).__name__}. "
+            "Channels are put together by hr.Model(channels=(...))."
+        )
+    for option, given in (("bounds", bounds), ("fixed", fixed), ("shared", shared)):
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"{option}= is a dict with names of parameters; found {type(given).__name__}.")
     alias = ALIASES.get(name)
     entry = CATALOGUE.get(name if alias is None else alias.model)
     if entry is None:

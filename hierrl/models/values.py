@@ -15,7 +15,14 @@ FloatArray = npt.NDArray[np.float64]
 Values = Mapping[str, Any] | xr.Dataset
 
 
-def gather(model: Model, values: Values, *, subjects: Sequence[Any], arms: Sequence[Any]) -> FloatArray:
+def gather(
+    model: Model,
+    values: Values,
+    *,
+    subjects: Sequence[Any],
+    arms: Sequence[Any],
+    unfitted: bool = False,
+) -> FloatArray:
     """Named values as one array in the order of ``model.labels(arms)``, in the units they were given in.
 
     Parameters
@@ -27,6 +34,8 @@ def gather(model: Model, values: Values, *, subjects: Sequence[Any], arms: Seque
         draw may come before. A DataArray is matched by the labels of its dims ``subject`` and ``arm``.
     subjects, arms : sequences
         Labels, S and m of them.
+    unfitted : bool
+        Values may be NaN: those of subjects that an interrupted fit left out.
 
     Returns
     -------
@@ -37,13 +46,19 @@ def gather(model: Model, values: Values, *, subjects: Sequence[Any], arms: Seque
     ValueError
         If a parameter is missing or unknown, has the wrong shape, or lies outside its natural range.
     """
+    if isinstance(values, xr.DataTree):
+        raise TypeError(
+            "Parameters are a mapping or a Dataset, and this is a DataTree. Those of a fit are in its posterior: "
+            "parameters=fit['posterior'].to_dataset()."
+        )
     missing = [name for name in model.names if name not in values]
     unknown = [] if isinstance(values, xr.Dataset) else [name for name in values if name not in model.names]
     if missing or unknown:
         what = f"lack {missing[0]!r}" if missing else f"name {unknown[0]!r}, which the model does not have"
         raise ValueError(f"The parameters {what}; the model needs {', '.join(model.names)}.")
     shape = (len(subjects), len(arms))
-    known = {p.name: _checked(p, _shaped(p, values[p.name], subjects, arms), shape) for p in model.parameters}
+    given = {p.name: _shaped(p, values[p.name], subjects, arms) for p in model.parameters}
+    known = {p.name: _checked(p, given[p.name], shape, unfitted=unfitted) for p in model.parameters}
     columns = [
         known[parameter.name][..., 0 if arm is None else arm]
         for _, parameter, arm in model.scalars(list(arms))
@@ -76,7 +91,9 @@ def _by_label(
     return value.transpose(..., *last)
 
 
-def _checked(parameter: Parameter, array: FloatArray, shape: tuple[int, int]) -> FloatArray:
+def _checked(
+    parameter: Parameter, array: FloatArray, shape: tuple[int, int], *, unfitted: bool
+) -> FloatArray:
     wanted = shape if parameter.per_arm else (shape[0], 1)
     if any(found not in (1, size) for found, size in zip(array.shape[-2:], wanted, strict=True)):
         named = "(subjects, arms)" if parameter.per_arm else "(subjects,)"
@@ -85,7 +102,7 @@ def _checked(parameter: Parameter, array: FloatArray, shape: tuple[int, int]) ->
             f"The parameter {parameter.name!r} must be a number or have the shape {named} = "
             f"{wanted if parameter.per_arm else wanted[:1]}; found {found}."
         )
-    _check_range(parameter, array)
+    _check_range(parameter, array[~np.isnan(array).any(axis=-1)] if unfitted else array)
     return np.broadcast_to(array, (*array.shape[:-2], *wanted))
 
 

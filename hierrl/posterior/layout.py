@@ -19,6 +19,7 @@ from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.sessions import SessionProblem, study_of
 from hierrl.marginal import Sites, sites
 from hierrl.mle import quick_fit
+from hierrl.models.given import check_model, whole_seed
 from hierrl.models.model import Model
 from hierrl.posterior.population import Population
 from hierrl.prior import Prior, empirical_prior, weak_prior
@@ -158,6 +159,8 @@ def lay_out(
     """Find prior and sites where they are not given; arguments as for `hierrl.posterior.pymc_model`."""
     if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization={parametrization!r} is not one of {PARAMETRIZATIONS}.")
+    check_model(model)
+    random_seed = whole_seed(random_seed)
     check_behaviour(data)
     if start is None:
         start = quick_fit(model, data, progress=progress)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hierrl.formulas import Formula
+from hierrl.models.given import whole_seed
 from hierrl.models.model import Model
 from hierrl.posterior.diagnostics import diagnose, warn_if_not_converged
 from hierrl.posterior.layout import Layout, Parametrization, UserNumbers, lay_out
@@ -138,7 +139,7 @@ def fit_posterior(
     _check(method, sampler, draws, chains)
     if marginal:
         check_marginal(model, data, sampler=sampler, parametrization=parametrization, points=points)
-    started = perf_counter()
+    started, random_seed = perf_counter(), whole_seed(random_seed)
     layout = lay_out(
         model,
         data,

@@ -15,6 +15,7 @@ from hierrl.formulas import Formula, design_matrices
 from hierrl.formulas.design import slopes_of
 from hierrl.kernels.problem import Problem, prepare
 from hierrl.kernels.sessions import study_of
+from hierrl.models.given import whole_seed
 from hierrl.models.model import Model
 from hierrl.prior.estimate import Estimate, estimate_population
 from hierrl.prior.population import Layout
@@ -136,6 +137,7 @@ def empirical_priors(
     """As `empirical_prior`, one for each of several widths: the population is estimated once."""
     if wrong := [widen for widen in widens if not widen > 0]:
         raise ValueError(f"widen= must be a positive number of standard errors; found {wrong[0]!r}.")
+    random_seed = whole_seed(random_seed)
     weak = weak_prior(model, data, formula=formula, spread_by=spread_by)
     # Groups share a centre, so that of their spreads is estimated as if they had one.
     pooled = weak_prior(model, data, formula=formula) if spread_by else weak
@@ -181,6 +183,9 @@ def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArr
             eta[:, k] = np.clip(eta[:, k], -LOGIT_LIMIT, LOGIT_LIMIT)
         elif link == "log":
             eta[:, k] = np.maximum(eta[:, k], np.log(WEIGHT_SHARE * problem.upper[k]))
+    # Subjects whom an interrupted fit left out begin where the others are.
+    known = eta[~np.isnan(eta).any(axis=1)]
+    eta = np.where(np.isnan(eta), np.median(known, axis=0) if len(known) else 0.0, eta)
     return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
 
 

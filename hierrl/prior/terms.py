@@ -211,6 +211,14 @@ class Prior:
             ``{"alpha": {"Intercept": {"low": 0.1, "high": 0.7}, "log_sigma": {"loc": -0.5, "scale": 0.4}}}``.
         """
         terms = list(self.terms)
+        nested = isinstance(numbers, Mapping) and all(isinstance(each, Mapping) for each in numbers.values())
+        if not nested or not all(
+            isinstance(one, Mapping) for each in numbers.values() for one in each.values()
+        ):
+            raise TypeError(
+                'A prior is changed by label, coefficient and number, such as {"alpha": {"Intercept": {"low": 0.1, '
+                f'"high": 0.7}}}}}}; found {numbers!r}.'
+            )
         for label, coefficients in numbers.items():
             for coefficient, given in coefficients.items():
                 _check_numbers(label, coefficient, given)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hierrl.data import check_behaviour
 from hierrl.formulas import DesignMatrix, Formula, by_parameter, design_matrices
 from hierrl.formulas.design import typical_size
 from hierrl.kernels.trials import reward_range, reward_scale_of, signal_range
 from hierrl.models.channels import FROM_REWARD, OUTCOME_SIGNALS, Weight
+from hierrl.models.given import check_model
 from hierrl.models.model import Model, Parameter
 from hierrl.models.recursion import Recursion
 from hierrl.prior.terms import LOG_SIGMA, MU, Prior, PriorTerm
@@ -121,6 +123,8 @@ def weak_prior(
     2      beta   Intercept  1.10    1.5  0.16  56.74
     3      beta             -0.36    0.7  0.18   2.76
     """
+    check_model(model)
+    check_behaviour(data)
     designs = design_matrices(model, data, formula, spread_by=spread_by)
     scale = reward_scale_of(data)
     parameters = {label: parameter for label, parameter, _ in model.scalars(list(data["arm"].values))}

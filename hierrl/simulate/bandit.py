@@ -104,7 +104,7 @@ class Bandit:
         for name in ("odds", "means", "amounts", "loss_odds", "limits", "arms", "n_trials"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, int | np.integer | range):
-                object.__setattr__(self, name, tuple(np.asarray(value).tolist()))
+                object.__setattr__(self, name, tuple(np.atleast_1d(value).tolist()))
         if self.shown is not None and not isinstance(self.shown, int | np.integer | float):
             object.__setattr__(self, "shown", tuple(tuple(one) for one in self.shown))
         check_payoffs(self)

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from hierrl.models.channels import FROM_REWARD, OUTCOMES
+from hierrl.models.given import check_model
 from hierrl.models.model import Model
 from hierrl.models.values import Values, gather
 from hierrl.prior import Prior
@@ -88,6 +89,7 @@ def simulate(
     >>> data["true_alpha"].values.tolist(), data["choice"].shape
     ([0.1, 0.6], (200,))
     """
+    check_model(model)
     if not isinstance(task, Task):
         raise TypeError(
             "The task must be hr.Bandit(...), hr.Decks(...) or hr.Bandit.recorded(data); "

@@ -10,6 +10,7 @@ from typing import Any
 
 import xarray as xr
 
+from hierrl.models.given import whole_seed
 from hierrl.models.model import Model
 from hierrl.prior import Prior
 from hierrl.replications.record import model_record, task_record, truth_record
@@ -154,6 +155,7 @@ class _Study:
         """The study that was asked for, checked."""
         _check_models(models, truth)
         check_options(options)
+        random_seed = whole_seed(random_seed)
         if estimator not in POINT:
             raise ValueError(
                 f"estimator={estimator!r} is not one of {POINT}: models are compared by point fits."

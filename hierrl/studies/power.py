@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hierrl.models.given import check_model, whole_seed
 from hierrl.models.model import Model
 from hierrl.replications.record import model_record, task_record
 from hierrl.replications.store import Row, in_batches
@@ -126,6 +127,7 @@ def power(
     >>> found.table[["n_subjects", "test", "effect"]].shape
     (4, 3)
     """
+    check_model(model)
     study = _Study.of(
         model,
         design,
@@ -208,6 +210,7 @@ class _Study:
     ) -> _Study:
         """The study that was asked for, checked."""
         check_estimator(estimator)
+        random_seed = whole_seed(random_seed)
         check_options(options)
         if not 0 < alpha < 1:
             raise ValueError(f"alpha= is the level of the test, between 0 and 1; found {alpha!r}.")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hierrl.models.given import check_model, whole_seed
 from hierrl.models.model import Model
 from hierrl.prior import Prior
 from hierrl.replications.record import covariates_record, model_record, task_record, truth_record
@@ -159,7 +160,9 @@ class _Study:
         options: Mapping[str, Any],
     ) -> _Study:
         """The study that was asked for, checked."""
+        check_model(model)
         check_estimator(estimator)
+        random_seed = whole_seed(random_seed)
         check_options(options)
         task = task_of(design)
         number = n_subjects_of(task, n_subjects)
