@@ -341,6 +341,8 @@ def test_help_imports_nothing_heavy():
         ("name all arms with arms=['left', ...].", "name all arms with --arms left,...."),
         ("(reward=).", "(--reward)."),
         ("a longer warm-up (tune=) and more", "a longer warm-up (--tune) and more"),
+        ("longer (tune=1000, draws=2000)", "longer (--tune 1000, --draws 2000)"),
+        ("steps (target_accept=0.9, then 0.95)", "steps (--target-accept 0.9, then 0.95)"),
         ("infinite at table.iloc[11].", "infinite at row 12."),
         ("Give another file, or the settings of this one.", "Give another --out, or start again with --force."),
         ("numbers first, for instance table['x'].map({'win': 1}); leave", "numbers first in the table; leave"),

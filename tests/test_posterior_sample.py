@@ -176,7 +176,7 @@ def test_chains_that_differ_are_named_with_parameter_and_subject():
     assert list(found.by_subject) == [True, False, True]
     assert found.status[1].startswith("Not converged (beta)")
     assert any("beta of subject s1" in sentence for sentence in found.sentences)
-    with pytest.warns(UserWarning, match="did not converge.*What to do: sample with a longer warm-up"):
+    with pytest.warns(UserWarning, match="did not converge.*What to do: sample longer .tune=1000, draws="):
         warn_if_not_converged(found)
 
 
@@ -193,7 +193,7 @@ def test_chains_that_agree_but_are_too_short_are_told_from_chains_that_disagree(
     found = diagnosis(draws_of((4, 60, 3, 2), 1), draws_of((4, 60, 2, 1), 2), np.zeros((4, 60), bool))
     assert not found.converged
     assert found.sentences[0] == "The chains agree, but have too few effective draws."
-    assert found.advice == "sample with more draws"
+    assert found.advice == "sample longer (draws=500)"
 
 
 def test_a_single_chain_is_never_called_converged():

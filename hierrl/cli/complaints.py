@@ -105,6 +105,8 @@ def for_command_line(text: str) -> str:
     text = re.sub(rf"\b({ROLES})='([^']*)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", text)
     text = re.sub(rf"\b({ROLES}|arms)=(?=[\s).,]|$)", r"--\1", text)
     text = re.sub(r"\b(tune|draws|chains|cores)=(?=[\s).,;]|$)", r"--\1", text)
+    text = re.sub(r"\b(tune|draws|chains|cores)=(?=\d)", r"--\1 ", text)
+    text = re.sub(r"\btarget_accept=(?=[\d.])", "--target-accept ", text)
     return re.sub(r"\bcovariates=(?=[\s).,]|$)", "--covariate", text)
 
 

@@ -45,6 +45,7 @@ class Fitting:
     draws: options.Draws = 1000
     tune: options.Tune = None
     chains: options.Chains = 4
+    target_accept: options.TargetAccept = 0.8
     cores: options.Cores = None
 
 

@@ -155,6 +155,17 @@ Tune = Annotated[
         show_default=False,
     ),
 ]
+TargetAccept = Annotated[
+    float,
+    typer.Option(
+        "--target-accept",
+        metavar="P",
+        min=0.5,
+        max=0.999,
+        help="Nearer to 1: smaller steps, slower, with fewer divergences.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 Chains = Annotated[
     int, typer.Option("--chains", metavar="N", min=1, help="Independent chains.", rich_help_panel=SAMPLING)
 ]

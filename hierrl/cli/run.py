@@ -139,11 +139,6 @@ class Run:
         from hierrl.summary import verdict_of
 
         self.page.title(TITLES[name])
-        if name is Estimator.posterior:  # the sampler's own bars come after that
-            self.page.say(
-                "Compiling the sampler, once per model and machine: about a minute, then seconds.",
-                mark="[cyan]·[/]",
-            )
         started = perf_counter()
         with Heard() as heard:
             fit = run_stage(name, self.task, self.settings, self.fits)

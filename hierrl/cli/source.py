@@ -43,6 +43,7 @@ def settings_from(
         draws=fitting.draws,
         tune=fitting.tune,
         chains=fitting.chains,
+        target_accept=fitting.target_accept,
         cores=fitting.cores,
         certify=fitting.certify,
         progress=not quiet,
