@@ -32,6 +32,7 @@ IN_THE_TABLE = (
         "found in columns called forgone[ARM]).",
     ),
     (r"which the behaviour does not have; it has [^.]*\.", "which the data do not have."),
+    (r"; or compose one with hr\.Model\.", ". hierrl models says what they are."),
     (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
 )
 """What Python would do to a table, and how somebody without Python does it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hierrl.cli import options
 from hierrl.cli.complaints import plain_errors
 from hierrl.cli.folder import Folder, open_folder
-from hierrl.cli.grouped import Columns, Fitting, Running, grouped
+from hierrl.cli.grouped import Columns, Fitting, Resuming, grouped
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.source import default_folder, read_tasks, settings_from, stop_if_incomplete
 
@@ -26,9 +26,8 @@ def fit(
     fitting: Fitting,
     last: options.Last = None,
     out: options.Out = None,
-    resume: options.Resume = False,
     dry_run: options.DryRun = False,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Fit a model to a table of choices: convex, maximum likelihood, posterior.
 
@@ -66,9 +65,9 @@ def fit(
             tell_plan(tasks, settings, page)
             return
         place = out or default_folder(table)
-        folder = open_folder(place, force=running.force, resume=resume, several=len(tasks) > 1)
+        folder = open_folder(place, force=running.force, resume=running.resume, several=len(tasks) > 1)
         after = partial(write_results, last=last)
-        finish(run_all(tasks, settings, folder, page, resume=resume, after=after), page, folder)
+        finish(run_all(tasks, settings, folder, page, resume=running.resume, after=after), page, folder)
 
 
 def tell_plan(tasks: list[Task], settings: Settings, page: Page) -> None:

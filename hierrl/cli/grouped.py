@@ -59,6 +59,13 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Resuming(Running):
+    """How a command behaves that may fit a table first."""
+
+    resume: options.Resume = False
+
+
+@dataclass(frozen=True)
 class Playing:
     """The task that simulated subjects play."""
 

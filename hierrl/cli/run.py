@@ -33,6 +33,7 @@ FIT_TEXTS = {
     Estimator.mle: "the maximum likelihood fit",
     Estimator.posterior: "the posterior, all draws",
 }
+STOPPED = "the posterior, the draws there were when it was stopped"
 QUICK = 2.0
 """Seconds of preparation that aren't worth a word."""
 
@@ -97,7 +98,7 @@ class Run:
         if missing:
             self._prepare()
         for name in missing:
-            self._stage(name)
+            self._stage(name, interrupt)
             if interrupt.pressed:
                 self.partial.append(str(name))
                 return
@@ -135,7 +136,7 @@ class Run:
                 f"Compiled in {seconds:.0f} s, once per machine: later runs find it done.", mark="[cyan]·[/]"
             )
 
-    def _stage(self, name: Estimator) -> None:
+    def _stage(self, name: Estimator, interrupt: Interrupt) -> None:
         from hierrl.summary import verdict_of
 
         self.page.title(TITLES[name])
@@ -144,7 +145,8 @@ class Run:
             fit = run_stage(name, self.task, self.settings, self.fits)
         seconds = perf_counter() - started
         self.fits[str(name)] = fit
-        self.wrote(self.folder.save_fit(str(name), fit), FIT_TEXTS[name])
+        early = name is Estimator.posterior and interrupt.pressed
+        self.wrote(self.folder.save_fit(str(name), fit), STOPPED if early else FIT_TEXTS[name])
         verdict = verdict_of(fit)
         told = " ".join(text for _, text in verdict.remarks)
         # who didn't converge is told by the verdict, in words for the terminal
