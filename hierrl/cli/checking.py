@@ -58,6 +58,7 @@ def _check(
 ) -> list[tuple[Path, str]]:
     from hierrl.checks import predictive_check
     from hierrl.plots import plot_predictive_check
+    from hierrl.report.checked import WHAT_TO_DO
 
     with Heard() as heard, reading():
         found = predictive_check(fit, **how, progress=not page.console.quiet)
@@ -68,6 +69,8 @@ def _check(
         page.say(sentence, mark=passed.get(verdict, MARKS["mind"]))
     for sentence in heard:
         page.say(sentence, mark=MARKS["mind"])
+    if found.failed:
+        page.say(f"What to do: {WHAT_TO_DO}", mark=MARKS["mind"])
     return [
         (folder.save_table(f"check{ending}", found.table), "observed and predicted, with 95 % intervals"),
         (folder.save_table(f"verdicts{ending}", found.verdicts), "what passes and what does not"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from hierrl.compare import ModelComparison
 
 FOLDER = Path("hierrl-comparison")
-GIVE_MORE = ": there is nothing to compare it with. Give two saved fits or more, or a table with several --model or --method."
+GIVE_MORE = (
+    ": there is nothing to compare it with. Give two saved fits or more, or a table with several --model or "
+    "--method."
+)
 COLUMNS = {
     "model": "model", "score": "score", "difference": "difference", "difference_se": "se", "best_share": "best for",
     "parameters": "parameters", "unsure": "unsure",
@@ -91,10 +95,11 @@ def _models(
     from hierrl.plots import plot_comparison
 
     how: dict[str, Any] = {**split.how, "by": split.by, "method": split.criterion}
-    with Heard() as heard, reading():
-        found = compare_models(
-            fits, random_seed=fitting.seed, cores=fitting.cores, progress=not page.console.quiet, **how
-        )
+    refits = bool(split.how) or split.criterion == "lfo"  # which have bars of their own
+    waiting = nullcontext() if refits else page.waiting("Scoring every choice")
+    how["progress"] = refits and not page.console.quiet
+    with waiting, Heard() as heard, reading():
+        found = compare_models(fits, random_seed=fitting.seed, cores=fitting.cores, **how)
     shown = found.table.reset_index()
     page.title("Models side by side", str(found).splitlines()[0])
     page.table(_for_terminal(shown))
@@ -143,7 +148,9 @@ def _estimators(
             "These are fits of one model, which are compared as estimators: by --last or --folds, or in sample. "
             "--criterion and --by are for different models."
         )
-    with Heard() as heard, reading():
+    # refits have bars of their own
+    waiting = nullcontext() if split.how else page.waiting("Scoring every choice under every draw")
+    with waiting, Heard() as heard, reading():
         found = compare(fits, **split.how, cores=fitting.cores, progress=not page.console.quiet)
     score = "held_out" if found.held_out else "in_sample"
     shown = found.table.reset_index()

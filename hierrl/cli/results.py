@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,10 @@ def _groupings(task: Task) -> list[tuple[str, str]]:
 def _comparison(run: Run, *, last: float | None) -> None:
     from hierrl.compare import compare
 
-    comparison = compare(run.fits, last=last, cores=run.settings.cores, progress=run.settings.progress)
+    # refits have bars of their own
+    waiting = run.page.waiting("Scoring every choice under every draw") if last is None else nullcontext()
+    with waiting:
+        comparison = compare(run.fits, last=last, cores=run.settings.cores, progress=run.settings.progress)
     run.wrote(
         run.folder.save_table("comparison", comparison.table.reset_index()), "the estimators side by side"
     )

@@ -16,6 +16,7 @@ from hierrl.report.study import covariates_shown
 from hierrl.summary.behaviour import counts
 from hierrl.summary.intervals import NAME, interval
 from hierrl.summary.subjects import labelled
+from hierrl.summary.verdicts import nats_beyond
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -66,8 +67,7 @@ def certificate(fit: xr.DataTree) -> str:
     rest = (
         ""
         if proven == gap.size
-        else f" For the others no values within the bounds fit better by more than {number(float(known.max()))} nats "
-        f"(median over all {number(float(np.median(known)))})."
+        else f" For the others no values within the bounds fit better by more than {nats_beyond(gap)}."
     )
     return f"Proven to be the best possible fit within the bounds: {proven:,} of {gap.size:,} subjects.{rest}"
 

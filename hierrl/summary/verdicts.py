@@ -81,11 +81,7 @@ def _certificate(stats: xr.Dataset) -> str:
     proven = gap <= CERTIFIED
     if proven.all():
         return "For every subject it is proven that no parameter values within the bounds fit better."
-    middle = np.median(gap[known])
-    left = (
-        f"No parameter values within the bounds fit any subject better by more than {_nats(gap[known].max())} "
-        f"nats (median {'under ' if middle < CERTIFIED else ''}{_nats(middle)})"
-    )
+    left = f"No parameter values within the bounds fit any subject better by more than {nats_beyond(gap)}"
     return (
         f"{left}; for {proven.sum():,} of {gap.size:,} it is proven that none fit better."
         if proven.any()
@@ -93,11 +89,18 @@ def _certificate(stats: xr.Dataset) -> str:
     )
 
 
+def nats_beyond(gap: npt.NDArray[np.float64]) -> str:
+    """The largest gap and the median one, as a sentence ends with them."""
+    known = gap[np.isfinite(gap)]
+    under = "under " if np.median(known) < CERTIFIED else ""
+    return f"{_nats(known.max())} nats (median {under}{_nats(np.median(known))})"
+
+
 def _nats(gap: float) -> str:
     """Two digits, and nothing finer than what counts as proven."""
     if gap <= CERTIFIED:
         return f"{CERTIFIED:g}"
-    return f"{gap:,.0f}" if gap >= WHOLE else f"{gap:.2g}"
+    return f"{gap:,.0f}" if gap >= WHOLE else f"{gap:#.2g}"
 
 
 def _on_bounds(fit: xr.DataTree) -> Judged:
