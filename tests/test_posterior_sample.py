@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.metadata import version
 
 import arviz as az
 import numpy as np
@@ -51,6 +52,12 @@ def test_the_tree_has_every_group_with_the_promised_dims(fit):
     assert {"diverging", "energy", "lp", "tree_depth", "acceptance_rate"} <= set(
         fit["sample_stats"].data_vars
     )
+
+
+def test_versions_of_the_samplers_are_on_record(fit):
+    kept = json.loads(fit.attrs["hierrl_versions"])
+    assert kept["nutpie"] == version("nutpie") and kept["pymc"] == version("pymc")
+    assert f"nutpie {version('nutpie')}" in hr.describe(fit).text
 
 
 def test_population_medians_are_the_coefficients_on_the_natural_scale(fit):
