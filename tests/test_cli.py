@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import hierrl
 from hierrl.cli.complaints import for_command_line
+from hierrl.cli.inputs import Task
+from hierrl.cli.run import if_long
+from hierrl.cli.stages import Settings
 from tests.command_line import N_SUBJECTS, N_TRIALS, run, said, small_study
 
-POINTS = ["--estimator", "convex", "--estimator", "mle"]
+POINTS = ["--method", "convex", "--method", "mle"]
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def test_out_can_be_one_file_that_holds_the_last_fit(study):
 
 def test_default_folder_is_named_after_the_table(study, monkeypatch):
     monkeypatch.chdir(study.parent)
-    assert run("fit", "study.csv", "--estimator", "convex").exit_code == 0
+    assert run("fit", "study.csv", "--method", "convex").exit_code == 0
     assert (study.parent / "hierrl-study" / "convex.nc").exists()
 
 
@@ -93,7 +97,7 @@ def test_columns_and_arms_can_be_given(study):
     table.to_csv(study, sep="\t", index=False)
     tsv = study.rename(study.with_suffix(".tsv"))
     given = ["--subject", "who", "--choice", "key", "--reward", "points_won", "--arms", "left,middle,right"]
-    result = run("fit", tsv, *given, "--estimator", "convex", "--out", study.parent / "results")
+    result = run("fit", tsv, *given, "--method", "convex", "--out", study.parent / "results")
     assert result.exit_code == 0, result.output
     assert "3: left" in said(result.output)
 
@@ -271,7 +275,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_what_is_missing(study, monkeypat
 
 def test_usage_errors_have_exit_code_2(study):
     assert run("fit").exit_code == 2
-    assert run("fit", study, "--estimator", "magic").exit_code == 2
+    assert run("fit", study, "--method", "magic").exit_code == 2
     assert run("fti", study).exit_code == 2
 
 
@@ -353,3 +357,27 @@ def test_help_imports_nothing_heavy():
 )  # fmt: skip
 def test_messages_speak_of_options(python, command):
     assert for_command_line(python) == command
+
+
+@pytest.mark.parametrize(
+    ("model", "draws", "sampler", "told"),
+    [
+        ("rw", 1000, "nuts", ["90,000 trials: sampling takes minutes", "--method marginal", "--method mle"]),
+        ("vpp", 1000, "nuts", ["90,000 trials", "--method mle leaves it out"]),
+        ("rw", 1000, "marginal", []),
+        ("rw", 10, "nuts", []),
+    ],
+)
+def test_long_sampling_is_announced_with_what_else_there_is(model, draws, sampler, told):
+    data = xr.Dataset(coords={"trial": np.arange(90_000), "arm": [0, 1]})
+    task = Task(model, hierrl.model(model), data, {})
+    sentence = if_long(task, Settings(draws=draws, sampler=sampler))
+    assert all(part in sentence for part in told) and bool(sentence) == bool(told)
+    assert "marginal" not in sentence or model == "rw"
+
+
+def test_after_a_fit_the_next_steps_are_told(study):
+    result = fit(study, "--model", "rw", "--model", "sticky")
+    assert result.exit_code == 0, result.output
+    for command in ("report", "check", "compare"):
+        assert f"hierrl {command} {study.parent / 'results'}" in said(result.output)

@@ -16,6 +16,8 @@ from hierrl.fits import problem_of, settings_of, theta_of
 from hierrl.kernels.problem import prepare
 from hierrl.posterior import fit_posterior
 from hierrl.posterior.diagnostics import diagnose, warn_if_not_converged
+from hierrl.posterior.layout import lay_out
+from hierrl.posterior.sample import _on_prior
 from hierrl.posterior.samplers import _complete
 from hierrl.prior import weak_prior
 from tests.builders import random_behaviour
@@ -52,6 +54,22 @@ def test_the_tree_has_every_group_with_the_promised_dims(fit):
     assert {"diverging", "energy", "lp", "tree_depth", "acceptance_rate"} <= set(
         fit["sample_stats"].data_vars
     )
+
+
+@pytest.mark.parametrize(("n", "sentence"), [(1, "fewer than 3 subjects"), (4, "the data say too little")])
+def test_a_prior_that_the_data_could_not_make_is_called_weak(n, sentence):
+    data = hr.simulate(MODEL, hr.Bandit((0.8, 0.2), n_trials=12), {"alpha": 0.5, "beta": 1.0}, n_subjects=n)
+    told = _on_prior(lay_out(MODEL, data))
+    assert told.startswith("The prior is the weak one") and sentence in told
+
+
+def test_terms_of_the_prior_that_stayed_weak_are_named(data):
+    prior = lay_out(MODEL, data).population.prior
+    assert [term.source for term in prior.terms].count("empirical") == 1, (
+        "another data set than this was written for"
+    )
+    weak = "alpha (Intercept), alpha (spread), beta (spread)"
+    assert _on_prior(lay_out(MODEL, data)).endswith(f"Weak too, as the data say too little: {weak}.")
 
 
 def test_versions_of_the_samplers_are_on_record(fit):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hierrl.cli import options
@@ -42,7 +44,7 @@ def fit(
 
       hierrl fit study.tsv.gz --subject ppt --choice key --model rw --method mle
 
-      hierrl fit study.csv --model rw+lapse+choice_trace+beta=0:20 --method marginal
+      hierrl fit study.csv --model rw+lapse+beta=0:20 --method marginal
 
       hierrl fit study.csv --dry-run
 
@@ -89,3 +91,18 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
         page.table(table)
     stop_if_incomplete(runs, page, folder)
     page.files(folder.path, [entry for run in runs for entry in run.files])
+    if folder.file is None:
+        tell_next(folder.path, page, several=len(runs) > 1)
+
+
+def tell_next(folder: Path, page: Page, *, several: bool) -> None:
+    """What most people want then."""
+    place = shlex.quote(str(folder))
+    page.title("Next")
+    page.commands(
+        [
+            (f"hierrl report {place}", "one page with everything, to read, print and send"),
+            (f"hierrl check {place}", "does the model behave as the subjects do?"),
+            *([(f"hierrl compare {place}", "which model predicts best?")] if several else []),
+        ]
+    )

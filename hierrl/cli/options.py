@@ -111,7 +111,6 @@ Methods = Annotated[
     list[Method] | None,
     typer.Option(
         "--method",
-        "--estimator",
         metavar="NAME",
         help="How to fit: convex, mle or posterior (repeatable). nuts and marginal are the samplers of the "
         "posterior, nuts the usual one. [dim]\\[default: all three; compare, check and recover: mle][/]",

@@ -126,7 +126,7 @@ def _comparison(run: Run, *, last: float | None) -> None:
     run.wrote(
         run.folder.save_table("comparison", comparison.table.reset_index()), "the estimators side by side"
     )
-    shown = comparison.table.reset_index()
+    shown = comparison.table.reset_index().round({"difference": 3, "difference_se": 3})
     score = "held_out" if comparison.held_out else "in_sample"
     run.page.title("Estimators side by side", "log score of the choices, in nats; higher is better")
     run.page.table(

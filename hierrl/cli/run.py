@@ -34,6 +34,9 @@ FIT_TEXTS = {
     Estimator.posterior: "the posterior, all draws",
 }
 STOPPED = "the posterior, the draws there were when it was stopped"
+MUCH = 3e8
+"""Trials times draws from which on sampling took more than half a minute on two cores (dezfouli_clinical_2arm: 5e8
+and 35 s, bahrami_4arm: 6e8 and 220 s, bari_mice_2arm: 8e8 and 140 s)."""
 QUICK = 2.0
 """Seconds of preparation that aren't worth a word."""
 
@@ -140,6 +143,8 @@ class Run:
         from hierrl.summary import verdict_of
 
         self.page.title(TITLES[name])
+        if name is Estimator.posterior and (sentence := if_long(self.task, self.settings)):
+            self.page.say(sentence, mark="[cyan]·[/]")
         started = perf_counter()
         with Heard() as heard:
             fit = run_stage(name, self.task, self.settings, self.fits)
@@ -174,6 +179,21 @@ class Run:
         path = self.folder.save_record({**self._asked(), **self.about, "estimators": estimators, **state})
         if self.fits:
             self.wrote(path, "what was run")
+
+
+def if_long(task: Task, settings: Settings) -> str:
+    """What to expect of a sampler that will run for long, and what else there is; empty if it will not."""
+    n = task.data.sizes["trial"]
+    if settings.sampler != "nuts" or n * settings.draws * settings.chains < MUCH:
+        return ""
+    from hierrl.posterior.marginal_sample import MOST_PARAMETERS  # heavy, and needed now anyway
+
+    few = len(task.model.scalars(task.data["arm"].values.tolist())) <= MOST_PARAMETERS
+    faster = "--method marginal samples the same posterior, mostly faster; " if few else ""
+    return (
+        f"{n:,} trials: sampling takes minutes. The time left is shown while it runs, and Ctrl-C keeps the draws "
+        f"that there are. {faster}--method mle leaves it out."
+    )
 
 
 def fingerprint(data: xr.Dataset) -> str:
