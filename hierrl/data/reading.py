@@ -20,7 +20,7 @@ from hierrl.data.table import Table, nearest
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SHEET = "In the spreadsheet program, save the sheet as csv (File, Save as)."
-SAVE_AS = dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), SHEET)
+SAVE_AS: dict[str, str] = dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), SHEET)
 """How to get a csv file out of what can't be read."""
 SEPARATORS = (",", ";", "\t", "|")
 
