@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import xarray as xr
 import hierrl
 from hierrl.cli.complaints import for_command_line
 from hierrl.cli.inputs import Task
+from hierrl.cli.results import _held_equal
 from hierrl.cli.run import if_long
 from hierrl.cli.stages import Settings
 from tests.command_line import N_SUBJECTS, N_TRIALS, run, said, small_study
@@ -381,3 +383,31 @@ def test_after_a_fit_the_next_steps_are_told(study):
     assert result.exit_code == 0, result.output
     for command in ("report", "check", "compare"):
         assert f"hierrl {command} {study.parent / 'results'}" in said(result.output)
+
+
+@pytest.mark.parametrize(
+    ("formula", "told"),
+    [
+        ({"alpha": "1 + group"}, "beta: taken to be alike in all groups of group. .* --formula '1 . group'"),
+        ({"alpha": "1 + group", "beta": "1 + group"}, "^$"),
+        ({"alpha": "1 + age"}, "^$"),
+        ({}, "^$"),
+    ],
+)
+def test_parameters_that_may_not_differ_between_groups_are_named(formula, told):
+    data = hierrl.behaviour(small_study(), covariates=["group", "age"])
+    assert re.search(told, _held_equal(Task("rw", hierrl.model("rw"), data, formula)))
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_after_the_fits_says_that_they_are_saved_and_resume_makes_the_rest(study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("hierrl.cli.pictures.draw", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        result = fit(study)
+    assert result.exit_code == 130
+    assert "--resume goes on from them" in said(result.stderr)
+    assert (study.parent / "results" / "mle.nc").exists()
+    again = fit(study, "--resume")
+    assert again.exit_code == 0, again.output
+    assert again.output.count("finished before") == 2
+    assert (study.parent / "results" / "estimates.png").exists()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hierrl.cli.run import Run
     from hierrl.cli.stages import Settings
 
+ON_CTRL_C = "Fits that were finished are saved; the same command with --resume goes on from them."
+
 
 @grouped
 def fit(
@@ -42,6 +44,8 @@ def fit(
 
       hierrl fit study.csv --formula "alpha ~ 1 + group" --out results
 
+      hierrl fit study.csv --formula "1 + group" --covariate age
+
       hierrl fit study.tsv.gz --subject ppt --choice key --model rw --method mle
 
       hierrl fit study.csv --model rw+lapse+beta=0:20 --method marginal
@@ -55,7 +59,7 @@ def fit(
     [bold]Exit codes[/]: 0 done; 1 something failed; 2 the table or an option can't be used; 130 Ctrl-C.
     """
     page = Page(quiet=running.quiet)
-    with plain_errors(debug=running.debug):
+    with plain_errors(debug=running.debug, advice=ON_CTRL_C):
         from hierrl.cli.inputs import check_split
         from hierrl.cli.results import write_results
         from hierrl.cli.run import run_all

@@ -104,7 +104,8 @@ Formulas = Annotated[
         MODEL,
         "formula",
         "TEXT",
-        "How a parameter depends on the subjects' covariates: 'alpha ~ 1 + group' (repeatable).",
+        "How a parameter depends on the subjects' covariates, 'alpha ~ 1 + group' (repeatable), or how all do: "
+        "'1 + group'.",
     ),
 ]
 Methods = Annotated[

@@ -87,6 +87,21 @@ def _differences(run: Run) -> None:
     run.page.title("Differences between groups", "of the typical subject (median)")
     run.page.table(with_interval(_shown_differences(table)))
     run.page.say("p_direction is the posterior probability that the difference has the sign of its estimate.")
+    if sentence := _held_equal(run.task):
+        run.page.say(sentence, mark=MARKS["mind"])
+
+
+def _held_equal(task: Task) -> str:
+    """Which parameters may not differ between groups, which then shows in those that may; empty if all may."""
+    pairs = _groupings(task)
+    for covariate in dict.fromkeys(covariate for _, covariate in pairs):
+        equal = [name for name in task.model.names if (name, covariate) not in pairs]
+        if equal:
+            return (
+                f"{', '.join(equal)}: taken to be alike in all groups of {covariate}. If not, the difference may show "
+                f"up elsewhere; --formula '1 + {covariate}' lets every parameter differ."
+            )
+    return ""
 
 
 def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
