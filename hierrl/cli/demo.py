@@ -35,6 +35,12 @@ def demo(
 
     Simulates forty people who play a reversal task, fits them, writes fits, tables and pictures, and
     compares the estimates with the truth.
+
+    [bold]Examples[/]
+
+      hierrl demo
+
+      hierrl demo --out first-look --cores 2
     """
     settings = Settings(
         seed=seed, draws=draws, tune=tune, chains=chains, cores=cores, certify=True, progress=not quiet
