@@ -103,7 +103,8 @@ def build_fit(
         "constant_data": data.drop_vars(observed),
     }
     tree = xr.DataTree.from_dict(datasets, name="fit")
-    versions = {name: version(name) for name in ("hierrl", "numpy", "xarray")}
+    samplers = {"pymc", settings["sampler"]} if "sampler" in settings else set()
+    versions = {name: version(name) for name in ("hierrl", "numpy", "xarray", *sorted(samplers))}
     tree.attrs.update(attrs or {})
     tree.attrs[MODEL] = problem.model.to_json()
     tree.attrs[SETTINGS] = json.dumps({**settings, "reward_scale": problem.reward_scale})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import hierrl
 from hierrl.cli.complaints import for_command_line
+from hierrl.cli.inputs import Task
+from hierrl.cli.results import _held_equal
+from hierrl.cli.run import if_long
+from hierrl.cli.stages import Settings
 from tests.command_line import N_SUBJECTS, N_TRIALS, run, said, small_study
 
-POINTS = ["--estimator", "convex", "--estimator", "mle"]
+POINTS = ["--method", "convex", "--method", "mle"]
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_out_can_be_one_file_that_holds_the_last_fit(study):
 
 def test_default_folder_is_named_after_the_table(study, monkeypatch):
     monkeypatch.chdir(study.parent)
-    assert run("fit", "study.csv", "--estimator", "convex").exit_code == 0
+    assert run("fit", "study.csv", "--method", "convex").exit_code == 0
     assert (study.parent / "hierrl-study" / "convex.nc").exists()
 
 
@@ -93,7 +99,7 @@ def test_columns_and_arms_can_be_given(study):
     table.to_csv(study, sep="\t", index=False)
     tsv = study.rename(study.with_suffix(".tsv"))
     given = ["--subject", "who", "--choice", "key", "--reward", "points_won", "--arms", "left,middle,right"]
-    result = run("fit", tsv, *given, "--estimator", "convex", "--out", study.parent / "results")
+    result = run("fit", tsv, *given, "--method", "convex", "--out", study.parent / "results")
     assert result.exit_code == 0, result.output
     assert "3: left" in said(result.output)
 
@@ -189,6 +195,7 @@ BAD = {
     "formula for no parameter": (as_it_is, ["--formula", "gamma ~ 1 + group"], "'gamma' fits no parameter"),
     "formula that can't be read": (as_it_is, ["--formula", "alpha ~ 1 + ("], "can't be read"),
     "formula without a right-hand side": (as_it_is, ["--formula", "alpha ~"], "is incomplete"),
+    "formula with an equals sign": (as_it_is, ["--formula", "alpha = group"], "write 'alpha ~ group'"),
     "covariate that isn't there": (as_it_is, ["--formula", "alpha ~ 1 + grup"], "Did you mean 'group'"),
     "covariate that is constant": (as_it_is, ["--formula", "alpha ~ comment"], "for every subject"),
     "only one arm": (with_one_arm, [], "Only one arm is ever chosen"),
@@ -270,7 +277,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_what_is_missing(study, monkeypat
 
 def test_usage_errors_have_exit_code_2(study):
     assert run("fit").exit_code == 2
-    assert run("fit", study, "--estimator", "magic").exit_code == 2
+    assert run("fit", study, "--method", "magic").exit_code == 2
     assert run("fti", study).exit_code == 2
 
 
@@ -341,6 +348,9 @@ def test_help_imports_nothing_heavy():
         ("name all arms with arms=['left', ...].", "name all arms with --arms left,...."),
         ("(reward=).", "(--reward)."),
         ("a longer warm-up (tune=) and more", "a longer warm-up (--tune) and more"),
+        ("longer (tune=1000, draws=2000)", "longer (--tune 1000, --draws 2000)"),
+        ("steps (target_accept=0.9, then 0.95)", "steps (--target-accept 0.9, then 0.95)"),
+        ("models: 'rw'; or compose one with hr.Model.", "models: 'rw'. hierrl models says what they are."),
         ("infinite at table.iloc[11].", "infinite at row 12."),
         ("Give another file, or the settings of this one.", "Give another --out, or start again with --force."),
         ("numbers first, for instance table['x'].map({'win': 1}); leave", "numbers first in the table; leave"),
@@ -349,3 +359,55 @@ def test_help_imports_nothing_heavy():
 )  # fmt: skip
 def test_messages_speak_of_options(python, command):
     assert for_command_line(python) == command
+
+
+@pytest.mark.parametrize(
+    ("model", "draws", "sampler", "told"),
+    [
+        ("rw", 1000, "nuts", ["90,000 trials: sampling takes minutes", "--method marginal", "--method mle"]),
+        ("vpp", 1000, "nuts", ["90,000 trials", "--method mle leaves it out"]),
+        ("rw", 1000, "marginal", []),
+        ("rw", 10, "nuts", []),
+    ],
+)
+def test_long_sampling_is_announced_with_what_else_there_is(model, draws, sampler, told):
+    data = xr.Dataset(coords={"trial": np.arange(90_000), "arm": [0, 1]})
+    task = Task(model, hierrl.model(model), data, {})
+    sentence = if_long(task, Settings(draws=draws, sampler=sampler))
+    assert all(part in sentence for part in told) and bool(sentence) == bool(told)
+    assert "marginal" not in sentence or model == "rw"
+
+
+def test_after_a_fit_the_next_steps_are_told(study):
+    result = fit(study, "--model", "rw", "--model", "sticky")
+    assert result.exit_code == 0, result.output
+    for command in ("report", "check", "compare"):
+        assert f"hierrl {command} {study.parent / 'results'}" in said(result.output)
+
+
+@pytest.mark.parametrize(
+    ("formula", "told"),
+    [
+        ({"alpha": "1 + group"}, "beta: taken to be alike in all groups of group. .* --formula '1 . group'"),
+        ({"alpha": "1 + group", "beta": "1 + group"}, "^$"),
+        ({"alpha": "1 + age"}, "^$"),
+        ({}, "^$"),
+    ],
+)
+def test_parameters_that_may_not_differ_between_groups_are_named(formula, told):
+    data = hierrl.behaviour(small_study(), covariates=["group", "age"])
+    assert re.search(told, _held_equal(Task("rw", hierrl.model("rw"), data, formula)))
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_after_the_fits_says_that_they_are_saved_and_resume_makes_the_rest(study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("hierrl.cli.pictures.draw", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        result = fit(study)
+    assert result.exit_code == 130
+    assert "--resume goes on from them" in said(result.stderr)
+    assert (study.parent / "results" / "mle.nc").exists()
+    again = fit(study, "--resume")
+    assert again.exit_code == 0, again.output
+    assert again.output.count("finished before") == 2
+    assert (study.parent / "results" / "estimates.png").exists()

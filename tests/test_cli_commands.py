@@ -114,6 +114,10 @@ def a_table_and_a_fit(saved: Path) -> list[object]:
 REFUSED = {
     "nothing there": (lambda s: ["compare", s / "absent.nc"], "no file or folder"),
     "folder without fits": (lambda s: ["compare", s], "holds no fits"),
+    "one model of a table": (lambda s: ["compare", s / "study.csv", "--model", "rw"], "One fit is asked for"),
+    "report that is no HTML": (lambda s: ["report", s / "results/rw", "--out", "r.pdf"], "ends in .html"),
+    "report of a table that is no HTML": (lambda s: ["report", s / "study.csv", "--out", "r.pdf"], "ends in .html"),
+    "fit where a table belongs": (lambda s: ["fit", s / "results/rw/mle.nc"], "is a saved fit, but a table"),
     "one fit": (lambda s: ["compare", s / "results" / "rw" / "mle.nc"], "one fit only"),
     "table and fit": (a_table_and_a_fit, "is a table: give it alone"),
     "estimator that is missing": (lambda s: ["compare", s / "results", "--method", "nuts"], "by posterior"),

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.special import logsumexp
 
 import hierrl as hr
 from hierrl.compare import Comparison
 from hierrl.compare.estimates import natural_sd
 from hierrl.compare.refit import Resources, refit, repeated_prior
+from hierrl.compare.scores import log_sum_exp
 from hierrl.compare.tables import best_shares, relation
 from hierrl.fits import SETTINGS, model_of, problem_of, settings_of, theta_of
 from hierrl.prior import Prior
@@ -408,3 +410,12 @@ def test_fits_without_names_are_refused(fits):
         hr.compare({})
     with pytest.raises(TypeError, match="A fit is the DataTree"):
         hr.compare({"mle": 3})
+
+
+def test_sums_of_probabilities_are_what_scipy_gives():
+    values = np.random.default_rng(3).normal(-2, 3, (50, 7))
+    values[:, 2] = -np.inf
+    values[:40, 3] = -np.inf
+    values[:, 4] -= 2000.0  # exponentials underflow
+    expected = logsumexp(values, axis=0)
+    np.testing.assert_allclose(log_sum_exp(values.copy()), expected, rtol=1e-13)

@@ -143,7 +143,7 @@ BROKEN = {
     "cut.csv.gz": (gzip.compress(GOOD.encode())[:-10], ["can't be unpacked", "again"]),
     "spoilt.csv.gz": (b"\x1f\x8b" + b"\1" * 50, ["can't be unpacked"]),
     "text.parquet": (GOOD, ["can't be read as parquet"]),
-    "book.xlsx": (b"PK\x03\x04", ["no known kind", "csv"]),
+    "book.xlsx": (b"PK\x03\x04", ["no known kind", "save the sheet as csv"]),
     "noending": (GOOD, ["no known kind"]),
 }
 

@@ -202,3 +202,13 @@ def test_real_studies_are_described(shared_data):
     told = hr.describe(hr.fit_convex(hr.model("subvalue"), some, progress=False))
     assert "5 subjects with" in told.text
     assert "in 12 sessions" in told.text
+
+
+def test_advice_to_the_analyst_stays_out_of_the_methods_paragraph(posterior):
+    settings = json.loads(posterior.attrs[SETTINGS])
+    settings["diagnostics"] |= {"converged": False, "sentences": ["They differ."], "advice": "sample longer"}
+    differs = posterior.copy()
+    differs.attrs[SETTINGS] = json.dumps(settings)
+    told = hr.describe(differs).text
+    assert "They differ." in told
+    assert "What to do" not in told and "sample longer" not in told

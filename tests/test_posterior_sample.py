@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.metadata import version
 
 import arviz as az
 import numpy as np
@@ -15,6 +16,8 @@ from hierrl.fits import problem_of, settings_of, theta_of
 from hierrl.kernels.problem import prepare
 from hierrl.posterior import fit_posterior
 from hierrl.posterior.diagnostics import diagnose, warn_if_not_converged
+from hierrl.posterior.layout import lay_out
+from hierrl.posterior.sample import _on_prior
 from hierrl.posterior.samplers import _complete
 from hierrl.prior import weak_prior
 from tests.builders import random_behaviour
@@ -51,6 +54,28 @@ def test_the_tree_has_every_group_with_the_promised_dims(fit):
     assert {"diverging", "energy", "lp", "tree_depth", "acceptance_rate"} <= set(
         fit["sample_stats"].data_vars
     )
+
+
+@pytest.mark.parametrize(("n", "sentence"), [(1, "fewer than 3 subjects"), (4, "the data say too little")])
+def test_a_prior_that_the_data_could_not_make_is_called_weak(n, sentence):
+    data = hr.simulate(MODEL, hr.Bandit((0.8, 0.2), n_trials=12), {"alpha": 0.5, "beta": 1.0}, n_subjects=n)
+    told = _on_prior(lay_out(MODEL, data))
+    assert told.startswith("The prior is the weak one") and sentence in told
+
+
+def test_terms_of_the_prior_that_stayed_weak_are_named(data):
+    prior = lay_out(MODEL, data).population.prior
+    assert [term.source for term in prior.terms].count("empirical") == 1, (
+        "another data set than this was written for"
+    )
+    weak = "alpha (Intercept), alpha (spread), beta (spread)"
+    assert _on_prior(lay_out(MODEL, data)).endswith(f"Weak too, as the data say too little: {weak}.")
+
+
+def test_versions_of_the_samplers_are_on_record(fit):
+    kept = json.loads(fit.attrs["hierrl_versions"])
+    assert kept["nutpie"] == version("nutpie") and kept["pymc"] == version("pymc")
+    assert f"nutpie {version('nutpie')}" in hr.describe(fit).text
 
 
 def test_population_medians_are_the_coefficients_on_the_natural_scale(fit):
@@ -176,7 +201,7 @@ def test_chains_that_differ_are_named_with_parameter_and_subject():
     assert list(found.by_subject) == [True, False, True]
     assert found.status[1].startswith("Not converged (beta)")
     assert any("beta of subject s1" in sentence for sentence in found.sentences)
-    with pytest.warns(UserWarning, match="did not converge.*What to do: sample with a longer warm-up"):
+    with pytest.warns(UserWarning, match="did not converge.*What to do: sample longer .tune=1000, draws="):
         warn_if_not_converged(found)
 
 
@@ -193,7 +218,7 @@ def test_chains_that_agree_but_are_too_short_are_told_from_chains_that_disagree(
     found = diagnosis(draws_of((4, 60, 3, 2), 1), draws_of((4, 60, 2, 1), 2), np.zeros((4, 60), bool))
     assert not found.converged
     assert found.sentences[0] == "The chains agree, but have too few effective draws."
-    assert found.advice == "sample with more draws"
+    assert found.advice == "sample longer (draws=500)"
 
 
 def test_a_single_chain_is_never_called_converged():

@@ -186,7 +186,8 @@ def test_methods_versions_and_seed_are_there(page, fits):
     assert hr.describe(fits["posterior"]).parts["estimation"][0] in page.text
     made = table_of(page, "How each fit was made").set_index("fit")
     assert made.loc["posterior", "seed"] == "1"
-    assert f"convex, ML <rw>, posterior and sticky: made with hierrl {hr.__version__}, numpy" in page.text
+    assert f"convex, ML <rw> and sticky: made with hierrl {hr.__version__}, numpy" in page.text
+    assert re.search(rf"posterior: made with hierrl {hr.__version__}, numpy .*nutpie \d.*pymc \d", page.text)
     assert "Seed of the checks and comparisons in this report: 1." in page.text
 
 
@@ -450,3 +451,22 @@ def test_a_browser_prints_the_page(path, tmp_path):
     pdf = tmp_path / "report.pdf"
     run_browser(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", path.as_uri())
     assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 50_000
+
+
+def test_long_tables_of_subjects_are_printed_only_if_they_are_opened(tmp_path):
+    """Fitted to 151 subjects of ten trials: one more than is printed."""
+    task = hr.Bandit((0.8, 0.2), n_trials=10)
+    data = hr.simulate(hr.model("rw"), task, {"alpha": 0.3, "beta": 4.0}, n_subjects=151, random_seed=1)
+    path = hr.report(hr.fit_mle(hr.model("rw"), data, progress=False), tmp_path / "r.html", checks=False)
+    pages = {}
+    for name, change in (
+        ("closed", ("", "")),
+        ("opened", ('<details class="long">', '<details class="long" open>')),
+    ):
+        html, pdf = tmp_path / f"{name}.html", tmp_path / f"{name}.pdf"
+        text = path.read_text(encoding="utf-8")
+        assert change[0] in text
+        html.write_text(text.replace(*change) if change[0] else text, encoding="utf-8")
+        run_browser(tmp_path, f"--print-to-pdf={pdf}", html.as_uri())
+        pages[name] = len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+    assert 0 < pages["closed"] < pages["opened"]

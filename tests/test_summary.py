@@ -20,6 +20,7 @@ from hierrl.demo import (
 from hierrl.simulate import truth_of
 from hierrl.summary import population_table, subject_table, summarise, verdict_of
 from hierrl.summary.behaviour import counts
+from hierrl.summary.verdicts import nats_beyond
 
 
 def behaviour_of(choices: dict[str, list[int]]) -> xr.Dataset:
@@ -207,3 +208,15 @@ def test_population_recovery_says_whether_the_truth_is_inside():
     found = population_recovery(table)
     assert list(found["inside"]) == [False, True, True, True, True, True]
     np.testing.assert_array_equal(found["truth"], found["estimate"])
+
+
+@pytest.mark.parametrize(
+    ("gaps", "text"),
+    [
+        ([2e-5, 1e-4, 0.204], "0.20 nats (median under 0.001)"),
+        ([1.0, 2.34, np.nan], "2.3 nats (median 1.7)"),
+        ([30.0, 40.0, 191.2], "191 nats (median 40)"),
+    ],
+)
+def test_gaps_are_told_with_the_digits_they_deserve(gaps, text):
+    assert nats_beyond(np.array(gaps)) == text

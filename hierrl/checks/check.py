@@ -15,7 +15,7 @@ from hierrl.checks.rows import Rows, rows_of
 from hierrl.checks.statistics import Layout, Measure, Statistic, chosen, layout_of
 from hierrl.fits import check_fit
 from hierrl.formulas.membership import membership
-from hierrl.kernels.threads import ProgressBar
+from hierrl.kernels.progress import ProgressBar
 from hierrl.simulate import Bandit, Recorded, Task
 from hierrl.told import Told, told_of
 

@@ -6,12 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hierrl.cli import options
 from hierrl.cli.complaints import plain_errors
-from hierrl.cli.grouped import Columns, Fitting, Running, grouped
-from hierrl.cli.options import RUN
+from hierrl.cli.grouped import Columns, Fitting, Resuming, grouped
+from hierrl.cli.options import option, out_option
 from hierrl.cli.pages import Page
 
 CHECK = "Check"
@@ -24,46 +22,38 @@ class Mode(StrEnum):
     generate = "generate"
 
 
-def _option(name: str, metavar: str, text: str, **how):
-    return typer.Option(f"--{name}", metavar=metavar, help=text, rich_help_panel=CHECK, **how)
-
-
 ModeOption = Annotated[
     Mode,
-    _option(
-        "mode", "NAME", "replay: each choice anew after the subject's own history; generate: new behaviour."
+    option(
+        CHECK,
+        "mode",
+        "NAME",
+        "replay: each choice anew after the subject's own history; generate: new behaviour.",
+        show_default=True,
     ),
 ]
 Statistics = Annotated[
     list[str] | None,
-    _option(
-        "statistic", "NAME", "Which statistic, such as win_stay (repeatable). [dim]\\[default: all][/]",
-        show_default=False,
+    option(
+        CHECK, "statistic", "NAME", "Which statistic, such as win_stay (repeatable). [dim]\\[default: all][/]"
     ),
-]  # fmt: skip
+]
 Group = Annotated[
-    str | None,
-    _option("by", "COLUMN", "Check each level of a covariate of the subjects by itself.", show_default=False),
+    str | None, option(CHECK, "by", "COLUMN", "Check each level of a covariate of the subjects by itself.")
 ]
 Best = Annotated[
-    str | None,
-    _option("best", "COLUMN", "The arm that pays best on each trial, if it is known.", show_default=False),
+    str | None, option(CHECK, "best", "COLUMN", "The arm that pays best on each trial, if it is known.")
 ]
 Reversal = Annotated[
-    str | None,
-    _option("reversal", "COLUMN", "Marks the first trial after a reversal.", show_default=False),
+    str | None, option(CHECK, "reversal", "COLUMN", "Marks the first trial after a reversal.")
 ]
-Win = Annotated[float | None, _option("win", "X", "Rewards above it count as wins.", show_default=False)]
-Replicates = Annotated[int, _option("replicates", "N", "How often the model chooses.", min=1)]
+Win = Annotated[float | None, option(CHECK, "win", "X", "Rewards above it count as wins.")]
+Replicates = Annotated[
+    int, option(CHECK, "replicates", "N", "How often the model chooses.", min=1, show_default=True)
+]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where tables and the picture go. [dim]\\[default: hierrl-check, or named after the table][/]",
-        rich_help_panel=RUN,
-        show_default=False,
-    ),
+    out_option("FOLDER", "Where tables and the picture go.", "hierrl-check, or named after the table"),
 ]
 
 
@@ -81,8 +71,7 @@ def check(
     columns: Columns,
     fitting: Fitting,
     out: OutOption = None,
-    resume: options.Resume = False,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Let a fitted model choose in the subjects' place, and compare (a predictive check).
 
@@ -108,4 +97,4 @@ def check(
             "mode": str(mode), "statistics": statistic or None, "by": by, "best": best, "reversal": reversal,
             "win": win, "replicates": replicates, "random_seed": fitting.seed,
         }  # fmt: skip
-        check_sources(sources, columns, fitting, how=how, page=page, out=out, resume=resume, running=running)
+        check_sources(sources, columns, fitting, how=how, page=page, out=out, running=running)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hierrl.cli.complaints import reading
 from hierrl.cli.folder import UNSAFE, Folder, open_folder
-from hierrl.cli.grouped import Columns, Fitting, Running
+from hierrl.cli.grouped import Columns, Fitting, Resuming
 from hierrl.cli.options import Estimator
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.saved import Saved, is_table, labelled, one_each
@@ -29,18 +29,16 @@ def check_sources(
     how: Mapping[str, Any],
     page: Page,
     out: Path | None,
-    resume: bool,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Open or make the fits and check one of each model."""
     place = out or (default_folder(sources[0]) if is_table(sources[0]) else FOLDER)
     more = [how[name] for name in ("by", "best", "reversal") if how[name]]
     found, runs = fits_from(
-        sources, columns, fitting, page=page, folder=place, force=running.force, resume=resume,
-        default=(Estimator.mle,), more=more,
+        sources, columns, fitting, page=page, folder=place, running=running, default=(Estimator.mle,), more=more,
     )  # fmt: skip
     fits = labelled(to_check(found, fitting))
-    folder = Folder(place) if runs else open_folder(place, force=running.force or resume)
+    folder = Folder(place) if runs else open_folder(place, force=running.force or running.resume)
     files = [entry for run in runs for entry in run.files]
     for name, fit in fits.items():
         ending = "" if len(fits) == 1 else f"-{UNSAFE.sub('-', name)}"
@@ -60,6 +58,7 @@ def _check(
 ) -> list[tuple[Path, str]]:
     from hierrl.checks import predictive_check
     from hierrl.plots import plot_predictive_check
+    from hierrl.report.checked import WHAT_TO_DO
 
     with Heard() as heard, reading():
         found = predictive_check(fit, **how, progress=not page.console.quiet)
@@ -70,6 +69,8 @@ def _check(
         page.say(sentence, mark=passed.get(verdict, MARKS["mind"]))
     for sentence in heard:
         page.say(sentence, mark=MARKS["mind"])
+    if found.failed:
+        page.say(f"What to do: {WHAT_TO_DO}", mark=MARKS["mind"])
     return [
         (folder.save_table(f"check{ending}", found.table), "observed and predicted, with 95 % intervals"),
         (folder.save_table(f"verdicts{ending}", found.verdicts), "what passes and what does not"),

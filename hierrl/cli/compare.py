@@ -6,15 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hierrl.cli import options
 from hierrl.cli.complaints import plain_errors
-from hierrl.cli.grouped import Columns, Fitting, Running, grouped
-from hierrl.cli.options import RUN
+from hierrl.cli.grouped import Columns, Fitting, Resuming, grouped
+from hierrl.cli.options import option, out_option
 from hierrl.cli.pages import Page
 
-FOLDER = Path("hierrl-comparison")
 COMPARISON = "Comparison"
 
 
@@ -41,56 +38,37 @@ class By(StrEnum):
 
 CriterionOption = Annotated[
     Criterion,
-    typer.Option(
-        "--criterion",
-        metavar="NAME",
-        help="loo, lfo, held_out (with --last or --folds), evidence, laplace, aic or bic. auto: held_out with a "
+    option(
+        COMPARISON,
+        "criterion",
+        "NAME",
+        "loo, lfo, held_out (with --last or --folds), evidence, laplace, aic or bic. auto: held_out with a "
         "split, else loo for posteriors and bic for point fits.",
-        rich_help_panel=COMPARISON,
+        show_default=True,
     ),
 ]
 ByOption = Annotated[
     By | None,
-    typer.Option(
-        "--by",
-        metavar="UNIT",
-        help="What is left out or summed over: trial, session or subject.",
-        rich_help_panel=COMPARISON,
-        show_default=False,
-    ),
+    option(COMPARISON, "by", "UNIT", "What is left out or summed over: trial, session or subject."),
 ]
 LastOption = Annotated[
     float | None,
-    typer.Option(
-        "--last",
-        metavar="SHARE",
+    option(
+        COMPARISON,
+        "last",
+        "SHARE",
+        "Score the last part of each session, such as 0.25, after refits without it.",
         min=0.0,
         max=1.0,
-        help="Score the last part of each session, such as 0.25, after refits without it.",
-        rich_help_panel=COMPARISON,
-        show_default=False,
     ),
 ]
 FoldsOption = Annotated[
     int | None,
-    typer.Option(
-        "--folds",
-        metavar="K",
-        min=2,
-        help="Score every trial after refits without its part of K.",
-        rich_help_panel=COMPARISON,
-        show_default=False,
-    ),
+    option(COMPARISON, "folds", "K", "Score every trial after refits without its part of K.", min=2),
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where tables and pictures go. [dim]\\[default: hierrl-comparison, or named after the table][/]",
-        rich_help_panel=RUN,
-        show_default=False,
-    ),
+    out_option("FOLDER", "Where tables and pictures go.", "hierrl-comparison, or named after the table"),
 ]
 
 
@@ -105,8 +83,7 @@ def compare(
     columns: Columns,
     fitting: Fitting,
     out: OutOption = None,
-    resume: options.Resume = False,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Compare models by how well they predict what they have not seen, or estimators of one model.
 
@@ -131,6 +108,4 @@ def compare(
         from hierrl.cli.comparing import Split, compare_sources
 
         split = Split(criterion=str(criterion), by=str(by) if by else None, last=last, folds=folds)
-        compare_sources(
-            sources, columns, fitting, split=split, page=page, out=out, resume=resume, running=running
-        )
+        compare_sources(sources, columns, fitting, split=split, page=page, out=out, running=running)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierrl.cli.complaints import BadInput, reading
 from hierrl.cli.folder import Folder, open_folder
-from hierrl.cli.grouped import Columns, Fitting, Running
+from hierrl.cli.grouped import Columns, Fitting, Resuming
 from hierrl.cli.options import Estimator
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.saved import are_of_one_model, is_table, labelled, one_each
-from hierrl.cli.source import SAMPLERS, default_folder, fits_from
+from hierrl.cli.source import DEFAULT_MODEL, SAMPLERS, default_folder, fits_from
 from hierrl.cli.stages import Heard
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from hierrl.compare import ModelComparison
 
 FOLDER = Path("hierrl-comparison")
+GIVE_MORE = (
+    ": there is nothing to compare it with. Give two saved fits or more, or a table with several --model or "
+    "--method."
+)
 COLUMNS = {
     "model": "model", "score": "score", "difference": "difference", "difference_se": "se", "best_share": "best for",
     "parameters": "parameters", "unsure": "unsure",
@@ -53,29 +58,34 @@ def compare_sources(
     split: Split,
     page: Page,
     out: Path | None,
-    resume: bool,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Open or make the fits, compare them, write and show what comes out."""
     table_first = is_table(sources[0])
+    if table_first and len(sources) == 1:
+        _refuse_one(fitting)
     place = out or (default_folder(sources[0]) if table_first else FOLDER)
     found, runs = fits_from(
-        sources, columns, fitting, page=page, folder=place, force=running.force, resume=resume,
-        default=(Estimator.mle,),
+        sources, columns, fitting, page=page, folder=place, running=running, default=(Estimator.mle,),
     )  # fmt: skip
     wanted = fitting.method[-1] if fitting.method else None
     wanted = Estimator.posterior if wanted in SAMPLERS else wanted
     models = {one.key for one in found}
     fits = labelled(one_each(found, str(wanted) if wanted else None) if len(models) > 1 else found)
     if len(fits) < 2:
-        raise BadInput(
-            f"There is one fit only ({next(iter(fits))}): give two or more, or a table with several --model."
-        )
-    folder = Folder(place) if runs else open_folder(place, force=running.force or resume)
+        raise BadInput(f"There is one fit only ({next(iter(fits))}){GIVE_MORE}")
+    folder = Folder(place) if runs else open_folder(place, force=running.force or running.resume)
     files = [entry for run in runs for entry in run.files]
     show = _estimators if are_of_one_model(fits) else _models
     files += show(fits, split, folder, page=page, fitting=fitting)
     page.files(folder.path, files)
+
+
+def _refuse_one(fitting: Fitting) -> None:
+    """Raise if one fit would come of a table, before it is fitted."""
+    models, methods = fitting.model or [DEFAULT_MODEL], fitting.method or [Estimator.mle]
+    if len(models) < 2 and len(methods) < 2:
+        raise BadInput(f"One fit is asked for ({models[0]} by {methods[0]}){GIVE_MORE}")
 
 
 def _models(
@@ -85,10 +95,11 @@ def _models(
     from hierrl.plots import plot_comparison
 
     how: dict[str, Any] = {**split.how, "by": split.by, "method": split.criterion}
-    with Heard() as heard, reading():
-        found = compare_models(
-            fits, random_seed=fitting.seed, cores=fitting.cores, progress=not page.console.quiet, **how
-        )
+    refits = bool(split.how) or split.criterion == "lfo"  # which have bars of their own
+    waiting = nullcontext() if refits else page.waiting("Scoring every choice")
+    how["progress"] = refits and not page.console.quiet
+    with waiting, Heard() as heard, reading():
+        found = compare_models(fits, random_seed=fitting.seed, cores=fitting.cores, **how)
     shown = found.table.reset_index()
     page.title("Models side by side", str(found).splitlines()[0])
     page.table(_for_terminal(shown))
@@ -137,7 +148,9 @@ def _estimators(
             "These are fits of one model, which are compared as estimators: by --last or --folds, or in sample. "
             "--criterion and --by are for different models."
         )
-    with Heard() as heard, reading():
+    # refits have bars of their own
+    waiting = nullcontext() if split.how else page.waiting("Scoring every choice under every draw")
+    with waiting, Heard() as heard, reading():
         found = compare(fits, **split.how, cores=fitting.cores, progress=not page.console.quiet)
     score = "held_out" if found.held_out else "in_sample"
     shown = found.table.reset_index()

@@ -32,6 +32,7 @@ IN_THE_TABLE = (
         "found in columns called forgone[ARM]).",
     ),
     (r"which the behaviour does not have; it has [^.]*\.", "which the data do not have."),
+    (r"; or compose one with hr\.Model\.", ". hierrl models says what they are."),
     (r"Pass pandas\.read_csv\(path, decimal=','\)\.", "Write decimal points."),
 )
 """What Python would do to a table, and how somebody without Python does it."""
@@ -105,6 +106,8 @@ def for_command_line(text: str) -> str:
     text = re.sub(rf"\b({ROLES})='([^']*)'", lambda found: f"--{found[1]} {shlex.quote(found[2])}", text)
     text = re.sub(rf"\b({ROLES}|arms)=(?=[\s).,]|$)", r"--\1", text)
     text = re.sub(r"\b(tune|draws|chains|cores)=(?=[\s).,;]|$)", r"--\1", text)
+    text = re.sub(r"\b(tune|draws|chains|cores)=(?=\d)", r"--\1 ", text)
+    text = re.sub(r"\btarget_accept=(?=[\d.])", "--target-accept ", text)
     return re.sub(r"\bcovariates=(?=[\s).,]|$)", "--covariate", text)
 
 

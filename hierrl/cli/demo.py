@@ -5,24 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hierrl.cli import options
 from hierrl.cli.complaints import BadInput, plain_errors
 from hierrl.cli.folder import RECORD, Folder, open_folder
-from hierrl.cli.options import RUN
+from hierrl.cli.options import RUN, option
 from hierrl.cli.pages import Page
 from hierrl.cli.stages import Settings
 
 FOLDER = Path("hierrl-demo")
 DemoOut = Annotated[
     Path,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where results go; an earlier demo there is replaced.",
-        rich_help_panel=RUN,
-    ),
+    option(RUN, "out", "FOLDER", "Where results go; an earlier demo there is replaced.", show_default=True),
 ]
 
 
@@ -42,6 +35,12 @@ def demo(
 
     Simulates forty people who play a reversal task, fits them, writes fits, tables and pictures, and
     compares the estimates with the truth.
+
+    [bold]Examples[/]
+
+      hierrl demo
+
+      hierrl demo --out first-look --cores 2
     """
     settings = Settings(
         seed=seed, draws=draws, tune=tune, chains=chains, cores=cores, certify=True, progress=not quiet

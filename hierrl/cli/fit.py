@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hierrl.cli import options
 from hierrl.cli.complaints import plain_errors
 from hierrl.cli.folder import Folder, open_folder
-from hierrl.cli.grouped import Columns, Fitting, Running, grouped
+from hierrl.cli.grouped import Columns, Fitting, Resuming, grouped
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.source import default_folder, read_tasks, settings_from, stop_if_incomplete
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from hierrl.cli.inputs import Task
     from hierrl.cli.run import Run
     from hierrl.cli.stages import Settings
+
+ON_CTRL_C = "Fits that were finished are saved; the same command with --resume goes on from them."
 
 
 @grouped
@@ -26,9 +30,8 @@ def fit(
     fitting: Fitting,
     last: options.Last = None,
     out: options.Out = None,
-    resume: options.Resume = False,
     dry_run: options.DryRun = False,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Fit a model to a table of choices: convex, maximum likelihood, posterior.
 
@@ -41,9 +44,11 @@ def fit(
 
       hierrl fit study.csv --formula "alpha ~ 1 + group" --out results
 
+      hierrl fit study.csv --formula "1 + group" --covariate age
+
       hierrl fit study.tsv.gz --subject ppt --choice key --model rw --method mle
 
-      hierrl fit study.csv --model rw+lapse+choice_trace+beta=0:20 --method marginal
+      hierrl fit study.csv --model rw+lapse+beta=0:20 --method marginal
 
       hierrl fit study.csv --dry-run
 
@@ -54,7 +59,7 @@ def fit(
     [bold]Exit codes[/]: 0 done; 1 something failed; 2 the table or an option can't be used; 130 Ctrl-C.
     """
     page = Page(quiet=running.quiet)
-    with plain_errors(debug=running.debug):
+    with plain_errors(debug=running.debug, advice=ON_CTRL_C):
         from hierrl.cli.inputs import check_split
         from hierrl.cli.results import write_results
         from hierrl.cli.run import run_all
@@ -66,9 +71,9 @@ def fit(
             tell_plan(tasks, settings, page)
             return
         place = out or default_folder(table)
-        folder = open_folder(place, force=running.force, resume=resume, several=len(tasks) > 1)
+        folder = open_folder(place, force=running.force, resume=running.resume, several=len(tasks) > 1)
         after = partial(write_results, last=last)
-        finish(run_all(tasks, settings, folder, page, resume=resume, after=after), page, folder)
+        finish(run_all(tasks, settings, folder, page, resume=running.resume, after=after), page, folder)
 
 
 def tell_plan(tasks: list[Task], settings: Settings, page: Page) -> None:
@@ -90,3 +95,18 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
         page.table(table)
     stop_if_incomplete(runs, page, folder)
     page.files(folder.path, [entry for run in runs for entry in run.files])
+    if folder.file is None:
+        tell_next(folder.path, page, several=len(runs) > 1)
+
+
+def tell_next(folder: Path, page: Page, *, several: bool) -> None:
+    """What most people want then."""
+    place = shlex.quote(str(folder))
+    page.title("Next")
+    page.commands(
+        [
+            (f"hierrl report {place}", "one page with everything, to read, print and send"),
+            (f"hierrl check {place}", "does the model behave as the subjects do?"),
+            *([(f"hierrl compare {place}", "which model predicts best?")] if several else []),
+        ]
+    )

@@ -113,7 +113,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"The folder {str(folder)!r} can't be made: {error.strerror}.") from error
+        raise BadInput(
+            f"The folder {str(folder)!r} can't be made: {error.strerror}. Choose another --out."
+        ) from error
     if not os.access(folder, os.W_OK):
         raise BadInput(f"Nothing can be written into {str(folder)!r}: no permission. Choose another --out.")
 

@@ -45,6 +45,7 @@ class Fitting:
     draws: options.Draws = 1000
     tune: options.Tune = None
     chains: options.Chains = 4
+    target_accept: options.TargetAccept = 0.8
     cores: options.Cores = None
 
 
@@ -55,6 +56,13 @@ class Running:
     force: options.Force = False
     quiet: options.Quiet = False
     debug: options.Debug = False
+
+
+@dataclass(frozen=True)
+class Resuming(Running):
+    """How a command behaves that may fit a table first."""
+
+    resume: options.Resume = False
 
 
 @dataclass(frozen=True)

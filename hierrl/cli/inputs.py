@@ -50,6 +50,8 @@ def read_formulas(texts: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
         left, tilde, right = text.partition("~")
+        if not tilde and "=" in text:
+            raise BadInput(f"The formula {text!r} has no tilde: write {text.replace('=', '~', 1)!r}.")
         name, side = (left.strip(), right.strip()) if tilde else ("", text.strip())
         if not side or (tilde and not name):
             raise BadInput(f"The formula {text!r} is incomplete: write it like 'alpha ~ 1 + group'.")

@@ -27,6 +27,14 @@ def models(name: Name = None) -> None:
 
     The list gives parameters, a sentence and hBayesDM's names; with NAME it is the equations, the parameters with
     their ranges, what the convex step can do, and the columns that the data must have.
+
+    [bold]Examples[/]
+
+      hierrl models
+
+      hierrl models forgetting_q
+
+      hierrl models bandit4arm_lapse
     """
     with plain_errors(debug=False):
         page = Page()

@@ -41,8 +41,20 @@ class TaskName(StrEnum):
     zhu_10arm = "zhu_10arm"
 
 
-def _column(role: str, text: str):
-    return typer.Option(f"--{role}", metavar="COLUMN", help=text, rich_help_panel=COLUMNS, show_default=False)
+def option(panel: str, name: str, metavar: str, text: str, **how: Any) -> Any:
+    """An option in a panel of the help; without `show_default`, its text says what happens without it."""
+    how = {"show_default": False, **how}
+    return typer.Option(f"--{name}", metavar=metavar, help=text, rich_help_panel=panel, **how)
+
+
+def out_option(metavar: str, text: str, default: str = "") -> Any:
+    """Where results go."""
+    shown = f" [dim]\\[default: {default}][/]" if default else ""
+    return option(RUN, "out", metavar, text + shown)
+
+
+def _column(role: str, text: str) -> Any:
+    return option(COLUMNS, role, "COLUMN", text)
 
 
 Table = Annotated[
@@ -64,51 +76,42 @@ Context = Annotated[str | None, _column("context", "What the trial was about, if
 Forced = Annotated[str | None, _column("forced", "Marks forced choices: learned from, not scored.")]
 Covariates = Annotated[
     list[str] | None,
-    typer.Option(
-        "--covariate",
-        metavar="COLUMN",
-        help="A further column to keep (repeatable); those in a formula are kept anyway.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
+    option(
+        COLUMNS,
+        "covariate",
+        "COLUMN",
+        "A further column to keep (repeatable); those in a formula are kept anyway.",
     ),
 ]
 Arms = Annotated[
     str | None,
-    typer.Option(
-        "--arms",
-        metavar="A,B,...",
-        help="All arms, if some are never chosen: labels, or their number.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
+    option(COLUMNS, "arms", "A,B,...", "All arms, if some are never chosen: labels, or their number."),
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="NAME[+OPTION]",
-        help="A model (repeatable), with options such as rw+lapse+choice_trace or subvalue+beta=0:20; "
+    option(
+        MODEL,
+        "model",
+        "NAME[+OPTION]",
+        "A model (repeatable), with options such as rw+lapse+choice_trace or subvalue+beta=0:20; "
         "`hierrl models` lists them, `hierrl fit --help` the options. "
         "[dim]\\[default: forgetting_q][/]",
-        rich_help_panel=MODEL,
-        show_default=False,
     ),
 ]
 Formulas = Annotated[
     list[str] | None,
-    typer.Option(
-        "--formula",
-        metavar="TEXT",
-        help="How a parameter depends on the subjects' covariates: 'alpha ~ 1 + group' (repeatable).",
-        rich_help_panel=MODEL,
-        show_default=False,
+    option(
+        MODEL,
+        "formula",
+        "TEXT",
+        "How a parameter depends on the subjects' covariates, 'alpha ~ 1 + group' (repeatable), or how all do: "
+        "'1 + group'.",
     ),
 ]
 Methods = Annotated[
     list[Method] | None,
     typer.Option(
         "--method",
-        "--estimator",
         metavar="NAME",
         help="How to fit: convex, mle or posterior (repeatable). nuts and marginal are the samplers of the "
         "posterior, nuts the usual one. [dim]\\[default: all three; compare, check and recover: mle][/]",
@@ -126,15 +129,14 @@ Certify = Annotated[
 ]
 Last = Annotated[
     float | None,
-    typer.Option(
-        "--last",
-        metavar="SHARE",
+    option(
+        MODEL,
+        "last",
+        "SHARE",
+        "Compare the estimators on the last part of each session, such as 0.25: each is fitted again "
+        "without it, which takes about as long as the first time.",
         min=0.0,
         max=1.0,
-        help="Compare the estimators on the last part of each session, such as 0.25: each is fitted again "
-        "without it, which takes about as long as the first time.",
-        rich_help_panel=MODEL,
-        show_default=False,
     ),
 ]
 Seed = Annotated[
@@ -146,13 +148,20 @@ Draws = Annotated[
 ]
 Tune = Annotated[
     int | None,
-    typer.Option(
-        "--tune",
-        metavar="N",
-        min=1,
-        help="Draws before, to adapt. [dim]\\[default: 200 or 500, as needed][/]",
-        rich_help_panel=SAMPLING,
-        show_default=False,
+    option(
+        SAMPLING, "tune", "N", "Draws before, to adapt. [dim]\\[default: 200 or 500, as needed][/]", min=1
+    ),
+]
+TargetAccept = Annotated[
+    float,
+    option(
+        SAMPLING,
+        "target-accept",
+        "P",
+        "Nearer to 1: smaller steps, slower, with fewer divergences.",
+        min=0.5,
+        max=0.999,
+        show_default=True,
     ),
 ]
 Chains = Annotated[
@@ -160,24 +169,16 @@ Chains = Annotated[
 ]
 Cores = Annotated[
     int | None,
-    typer.Option(
-        "--cores",
-        metavar="N",
-        min=1,
-        help="Threads. [dim]\\[default: all]",
-        rich_help_panel=RUN,
-        show_default=False,
-    ),
+    option(RUN, "cores", "N", "Threads. [dim]\\[default: all]", min=1),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="PATH",
-        help="A folder for fits, tables and pictures; or a file (.nc) or store (.zarr) for the last fit alone. "
+    option(
+        RUN,
+        "out",
+        "PATH",
+        "A folder for fits, tables and pictures; or a file (.nc) or store (.zarr) for the last fit alone. "
         "[dim]\\[default: a folder named after the table][/]",
-        rich_help_panel=RUN,
-        show_default=False,
     ),
 ]
 Resume = Annotated[
@@ -207,10 +208,8 @@ Sources = Annotated[
 ]
 
 
-def _task(name: str, metavar: str, text: str, **how: Any):
-    return typer.Option(
-        f"--{name}", metavar=metavar, help=text, rich_help_panel=TASK, show_default=False, **how
-    )
+def _task(name: str, metavar: str, text: str, **how: Any) -> Any:
+    return option(TASK, name, metavar, text, **how)
 
 
 Schedule = Annotated[
@@ -249,22 +248,15 @@ Subjects = Annotated[
 ]
 Values = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A parameter (repeatable): a number, or LOW:HIGH, from which each subject gets a value. "
+    option(
+        MODEL,
+        "set",
+        "NAME=VALUE",
+        "A parameter (repeatable): a number, or LOW:HIGH, from which each subject gets a value. "
         "[dim]\\[default: subjects of a weak prior][/]",
-        rich_help_panel=MODEL,
-        show_default=False,
     ),
 ]
 TruthFit = Annotated[
     str | None,
-    typer.Option(
-        "--like",
-        metavar="FIT",
-        help="Take the parameters, and the model, from a saved fit.",
-        rich_help_panel=MODEL,
-        show_default=False,
-    ),
+    option(MODEL, "like", "FIT", "Take the parameters, and the model, from a saved fit."),
 ]

@@ -96,6 +96,11 @@ class Page:
         """A line to type."""
         self.console.print(f"\n  [bold green]{escape(line)}[/]\n", soft_wrap=True)
 
+    def commands(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Lines to type, never broken, each with what it does."""
+        for line, text in pairs:
+            self.console.print(f"  [green]{escape(line)}[/]  [dim]{escape(text)}[/]", soft_wrap=True)
+
     def files(self, folder: Path, entries: Sequence[tuple[Path, str]]) -> None:
         """Where things are, and what they are."""
         self.title("Written", f"to {folder}{os.sep}")

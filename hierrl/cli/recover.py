@@ -5,29 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hierrl.cli import options
 from hierrl.cli.complaints import plain_errors
 from hierrl.cli.grouped import Columns, Fitting, Playing, Running, grouped
-from hierrl.cli.options import RUN
+from hierrl.cli.options import RUN, option
 from hierrl.cli.pages import Page
 
 FOLDER = Path("hierrl-recovery")
 
 Replications = Annotated[
     int,
-    typer.Option(
-        "--replications", metavar="N", min=1, help="How many data sets of each model.", rich_help_panel=RUN
-    ),
+    option(RUN, "replications", "N", "How many data sets of each model.", min=1, show_default=True),
 ]
 OutOption = Annotated[
     Path,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where data sets that are done, tables and pictures go. The same command again goes on from there.",
-        rich_help_panel=RUN,
+    option(
+        RUN,
+        "out",
+        "FOLDER",
+        "Where data sets that are done, tables and pictures go. The same command again goes on from there.",
+        show_default=True,
     ),
 ]
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from hierrl.cli import options
-from hierrl.cli.complaints import plain_errors, reading
-from hierrl.cli.grouped import Columns, Fitting, Running, grouped
-from hierrl.cli.options import RUN, Estimator
+from hierrl.cli.complaints import BadInput, plain_errors, reading
+from hierrl.cli.grouped import Columns, Fitting, Resuming, grouped
+from hierrl.cli.options import Estimator, option, out_option
 from hierrl.cli.pages import MARKS, Page
 from hierrl.cli.stages import Heard
 
@@ -19,13 +19,7 @@ FILE = "report.html"
 
 Title = Annotated[
     str | None,
-    typer.Option(
-        "--title",
-        metavar="TEXT",
-        help="What stands at the top. [dim]\\[default: after the table or fits][/]",
-        rich_help_panel=REPORT,
-        show_default=False,
-    ),
+    option(REPORT, "title", "TEXT", "What stands at the top. [dim]\\[default: after the table or fits][/]"),
 ]
 Checks = Annotated[
     bool,
@@ -33,13 +27,7 @@ Checks = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="FILE.html",
-        help="The report. [dim]\\[default: report.html; of a table, in the folder of its fits][/]",
-        rich_help_panel=RUN,
-        show_default=False,
-    ),
+    out_option("FILE.html", "The report.", "report.html; of a table, in the folder of its fits"),
 ]
 
 
@@ -52,8 +40,7 @@ def report(
     columns: Columns,
     fitting: Fitting,
     out: OutOption = None,
-    resume: options.Resume = False,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Write one self-contained HTML file about the data, the model, its fits and what they say.
 
@@ -73,7 +60,7 @@ def report(
     with plain_errors(debug=running.debug):
         write(
             sources, columns, fitting,
-            title=title, checks=checks, page=page, out=out, resume=resume, running=running,
+            title=title, checks=checks, page=page, out=out, running=running,
         )  # fmt: skip
 
 
@@ -86,8 +73,7 @@ def write(
     checks: bool,
     page: Page,
     out: Path | None,
-    resume: bool,
-    running: Running,
+    running: Resuming,
 ) -> None:
     """Open or make the fits, and write about them."""
     import hierrl
@@ -98,12 +84,16 @@ def write(
     of_table = is_table(sources[0])
     folder = default_folder(sources[0])
     target = out or (folder / FILE if of_table else Path(FILE))
-    force = running.force or (resume and of_table)
+    force = running.force or (running.resume and of_table)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise BadInput(
+            f"--out {target}: a report is an HTML file, whose name ends in .html. For a PDF, open the report in a "
+            "browser and print it."
+        )
     if target.parent != folder or not of_table:  # refuse before the work, not after it
         target = open_file(target, force=force)
     found, runs = fits_from(
-        sources, columns, fitting, page=page, folder=folder, force=running.force, resume=resume,
-        default=tuple(Estimator),
+        sources, columns, fitting, page=page, folder=folder, running=running, default=tuple(Estimator)
     )  # fmt: skip
     page.title("Report")
     with page.waiting("Writing the report"), Heard() as heard, reading():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,21 @@ def _differences(run: Run) -> None:
     run.page.title("Differences between groups", "of the typical subject (median)")
     run.page.table(with_interval(_shown_differences(table)))
     run.page.say("p_direction is the posterior probability that the difference has the sign of its estimate.")
+    if sentence := _held_equal(run.task):
+        run.page.say(sentence, mark=MARKS["mind"])
+
+
+def _held_equal(task: Task) -> str:
+    """Which parameters may not differ between groups, which then shows in those that may; empty if all may."""
+    pairs = _groupings(task)
+    for covariate in dict.fromkeys(covariate for _, covariate in pairs):
+        equal = [name for name in task.model.names if (name, covariate) not in pairs]
+        if equal:
+            return (
+                f"{', '.join(equal)}: taken to be alike in all groups of {covariate}. If not, the difference may show "
+                f"up elsewhere; --formula '1 + {covariate}' lets every parameter differ."
+            )
+    return ""
 
 
 def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -118,11 +134,14 @@ def _groupings(task: Task) -> list[tuple[str, str]]:
 def _comparison(run: Run, *, last: float | None) -> None:
     from hierrl.compare import compare
 
-    comparison = compare(run.fits, last=last, cores=run.settings.cores, progress=run.settings.progress)
+    # refits have bars of their own
+    waiting = run.page.waiting("Scoring every choice under every draw") if last is None else nullcontext()
+    with waiting:
+        comparison = compare(run.fits, last=last, cores=run.settings.cores, progress=run.settings.progress)
     run.wrote(
         run.folder.save_table("comparison", comparison.table.reset_index()), "the estimators side by side"
     )
-    shown = comparison.table.reset_index()
+    shown = comparison.table.reset_index().round({"difference": 3, "difference_se": 3})
     score = "held_out" if comparison.held_out else "in_sample"
     run.page.title("Estimators side by side", "log score of the choices, in nats; higher is better")
     run.page.table(

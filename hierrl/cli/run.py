@@ -33,6 +33,10 @@ FIT_TEXTS = {
     Estimator.mle: "the maximum likelihood fit",
     Estimator.posterior: "the posterior, all draws",
 }
+STOPPED = "the posterior, the draws there were when it was stopped"
+MUCH = 3e8
+"""Trials times draws from which on sampling took more than half a minute on two cores (dezfouli_clinical_2arm: 5e8
+and 35 s, bahrami_4arm: 6e8 and 220 s, bari_mice_2arm: 8e8 and 140 s)."""
 QUICK = 2.0
 """Seconds of preparation that aren't worth a word."""
 
@@ -97,7 +101,7 @@ class Run:
         if missing:
             self._prepare()
         for name in missing:
-            self._stage(name)
+            self._stage(name, interrupt)
             if interrupt.pressed:
                 self.partial.append(str(name))
                 return
@@ -135,21 +139,19 @@ class Run:
                 f"Compiled in {seconds:.0f} s, once per machine: later runs find it done.", mark="[cyan]·[/]"
             )
 
-    def _stage(self, name: Estimator) -> None:
+    def _stage(self, name: Estimator, interrupt: Interrupt) -> None:
         from hierrl.summary import verdict_of
 
         self.page.title(TITLES[name])
-        if name is Estimator.posterior:  # the sampler's own bars come after that
-            self.page.say(
-                "Compiling the sampler, once per model and machine: about a minute, then seconds.",
-                mark="[cyan]·[/]",
-            )
+        if name is Estimator.posterior and (sentence := if_long(self.task, self.settings)):
+            self.page.say(sentence, mark="[cyan]·[/]")
         started = perf_counter()
         with Heard() as heard:
             fit = run_stage(name, self.task, self.settings, self.fits)
         seconds = perf_counter() - started
         self.fits[str(name)] = fit
-        self.wrote(self.folder.save_fit(str(name), fit), FIT_TEXTS[name])
+        early = name is Estimator.posterior and interrupt.pressed
+        self.wrote(self.folder.save_fit(str(name), fit), STOPPED if early else FIT_TEXTS[name])
         verdict = verdict_of(fit)
         told = " ".join(text for _, text in verdict.remarks)
         # who didn't converge is told by the verdict, in words for the terminal
@@ -177,6 +179,21 @@ class Run:
         path = self.folder.save_record({**self._asked(), **self.about, "estimators": estimators, **state})
         if self.fits:
             self.wrote(path, "what was run")
+
+
+def if_long(task: Task, settings: Settings) -> str:
+    """What to expect of a sampler that will run for long, and what else there is; empty if it will not."""
+    n = task.data.sizes["trial"]
+    if settings.sampler != "nuts" or n * settings.draws * settings.chains < MUCH:
+        return ""
+    from hierrl.posterior.marginal_sample import MOST_PARAMETERS  # heavy, and needed now anyway
+
+    few = len(task.model.scalars(task.data["arm"].values.tolist())) <= MOST_PARAMETERS
+    faster = "--method marginal samples the same posterior, mostly faster; " if few else ""
+    return (
+        f"{n:,} trials: sampling takes minutes. The time left is shown while it runs, and Ctrl-C keeps the draws "
+        f"that there are. {faster}--method mle leaves it out."
+    )
 
 
 def fingerprint(data: xr.Dataset) -> str:

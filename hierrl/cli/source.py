@@ -11,10 +11,10 @@ import typer
 
 from hierrl.cli.complaints import INTERRUPTED, BadInput
 from hierrl.cli.folder import Folder, open_folder
-from hierrl.cli.grouped import Columns, Fitting
+from hierrl.cli.grouped import Columns, Fitting, Resuming
 from hierrl.cli.options import Estimator, Method
 from hierrl.cli.pages import Page
-from hierrl.cli.saved import Saved, is_table, open_saved
+from hierrl.cli.saved import STORES, Saved, is_table, open_saved
 
 if TYPE_CHECKING:
     from hierrl.cli.inputs import Task
@@ -43,6 +43,7 @@ def settings_from(
         draws=fitting.draws,
         tune=fitting.tune,
         chains=fitting.chains,
+        target_accept=fitting.target_accept,
         cores=fitting.cores,
         certify=fitting.certify,
         progress=not quiet,
@@ -57,6 +58,11 @@ def read_tasks(
     from hierrl.cli.model_text import read_models
     from hierrl.summary import summarise
 
+    if table.suffix in STORES and table.exists():
+        raise BadInput(
+            f"{str(table)!r} is a saved fit, but a table of choices is needed here. hierrl report, check and compare "
+            "take saved fits."
+        )
     formulas = read_formulas(fitting.formula or ())
     models = read_models(fitting.model or [DEFAULT_MODEL])
     needed = [name for one in models for name in one.columns if name != "context"]
@@ -73,15 +79,14 @@ def fits_from(
     *,
     page: Page,
     folder: Path,
-    force: bool,
-    resume: bool,
+    running: Resuming,
     default: Sequence[Estimator],
     more: Iterable[str] = (),
 ) -> tuple[list[Saved], list[Run]]:
     """Saved fits, or those of a table, which are saved in the folder as ``hierrl fit`` does."""
     tables = [source for source in sources if is_table(source)]
     if not tables:
-        _refuse_of_tables(columns, fitting, resume)
+        _refuse_of_tables(columns, fitting, running.resume)
         return open_saved(sources), []
     if len(sources) > 1:
         raise BadInput(
@@ -89,7 +94,7 @@ def fits_from(
         )
     return _fitted(
         Path(tables[0]), columns, fitting,
-        page=page, folder=folder, force=force, resume=resume, default=default, more=more,
+        page=page, folder=folder, running=running, default=default, more=more,
     )  # fmt: skip
 
 
@@ -114,8 +119,7 @@ def _fitted(
     *,
     page: Page,
     folder: Path,
-    force: bool,
-    resume: bool,
+    running: Resuming,
     default: Sequence[Estimator],
     more: Iterable[str],
 ) -> tuple[list[Saved], list[Run]]:
@@ -124,8 +128,8 @@ def _fitted(
 
     tasks = read_tasks(table, columns, fitting, page=page, more=more)
     settings = settings_from(fitting, quiet=page.console.quiet, default=default)
-    place = open_folder(folder, force=force, resume=resume, several=len(tasks) > 1)
-    runs = run_all(tasks, settings, place, page, resume=resume, after=write_subjects)
+    place = open_folder(folder, force=running.force, resume=running.resume, several=len(tasks) > 1)
+    runs = run_all(tasks, settings, place, page, resume=running.resume, after=write_subjects)
     stop_if_incomplete(runs, page, place)
     found = [
         Saved(fit, run.folder.path / f"{name}.nc", run.task.name, name)
@@ -152,7 +156,8 @@ def stop_if_incomplete(runs: Sequence[Run], page: Page, folder: Folder) -> None:
         page.say(
             "The same command with --force runs everything again."
             if folder.file is not None
-            else "The same command with --resume goes on from here; with --force it starts again."
+            else "The same command with --resume keeps these fits and runs what is missing or was stopped; with "
+            "--force everything starts again."
         )
         raise typer.Exit(INTERRUPTED)
 

@@ -29,6 +29,7 @@ class Settings:
     draws: int = 1000
     tune: int | None = None
     chains: int = 4
+    target_accept: float = 0.8
     cores: int | None = None
     certify: bool = False
     progress: bool = True
@@ -60,6 +61,7 @@ def run_stage(name: Estimator, task: Task, settings: Settings, done: dict[str, x
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,
+        target_accept=settings.target_accept,
         random_seed=settings.seed,
         **common,
     )

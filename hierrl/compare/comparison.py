@@ -115,7 +115,8 @@ class Comparison:
         scores = tables.comparable(self.dataset)
         n_trials = int(tables.scored_trials(self.dataset).loc[scores.index].sum())
         chance = float(self.dataset["chance"].mean())
-        size = f"{n_trials:,} trials of {len(scores)} subjects; chance is {chance:.4f} per trial."
+        subjects = "1 subject" if len(scores) == 1 else f"{len(scores)} subjects"
+        size = f"{n_trials:,} trials of {subjects}; chance is {chance:.4f} per trial."
         if self.held_out:
             return f"Held-out log score ({_words(self.dataset.attrs['split'])}), {size}"
         return f"In-sample log score, nothing was held out, {size}"

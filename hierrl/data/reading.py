@@ -19,6 +19,9 @@ from hierrl.data.table import Table, nearest
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+SHEET = "In the spreadsheet program, save the sheet as csv (File, Save as)."
+SAVE_AS: dict[str, str] = dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), SHEET)
+"""How to get a csv file out of what can't be read."""
 SEPARATORS = (",", ";", "\t", "|")
 
 # A whole number as a label: no leading zeros (subject "007" is not subject "7") and short enough for int64.
@@ -82,9 +85,9 @@ def _read_file(path: Path, labels: tuple[object, ...]) -> Table:
         return _from_frame(_parquet(content, path))
     if suffix in TEXT_SUFFIXES:
         return _read_text(content, path, labels)
+    how = SAVE_AS.get(suffix, "Save the table as csv.")
     raise ValueError(
-        f"The file {path.name!r} is of no known kind: csv, tsv, txt and parquet are read (also .gz). Save "
-        "the table as csv."
+        f"The file {path.name!r} is of no known kind: csv, tsv, txt and parquet are read (also .gz). {how}"
     )
 
 

@@ -23,7 +23,7 @@ UNEQUAL = (
     "Estimates of single subjects are not shrunken, but differ in precision: in tests on them, subjects whose trials "
     "say little count as much as the others."
 )
-TIME = "Time:"
+NOT_FOR_PAPERS = ("Time:", "What to do:")
 """What a remark begins with that is not for a paper."""
 
 
@@ -36,7 +36,7 @@ def paragraph(fit: xr.DataTree) -> dict[str, list[str]]:
         "model": list(model_sentences(model_of(fit))),
         "estimation": list(_sampling(fit, settings) if is_posterior else _points(fit, settings)),
         "prior": list(_prior(fit, settings)) if is_posterior else [],
-        "checks": [text for _, text in verdict_of(fit).remarks if not text.startswith(TIME)],
+        "checks": [text for _, text in verdict_of(fit).remarks if not text.startswith(NOT_FOR_PAPERS)],
         "caution": _caution(fit, is_posterior),
         "software": list(_software(fit, settings)),
     }

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hierrl.kernels.progress import ProgressBar
+
 IndexArray = npt.NDArray[np.int64]
 
 CHUNKS_PER_CORE = 16
@@ -113,40 +115,3 @@ def _chunks(sizes: npt.NDArray[np.float64], n_chunks: int) -> list[IndexArray]:
         chunk for chunk in np.split(np.arange(sizes.size, dtype=np.int64), np.unique(edges)) if chunk.size
     ]
     return sorted(chunks, key=lambda chunk: -sizes[chunk].sum())
-
-
-class ProgressBar:
-    """A rich progress bar where somebody can see it, nothing elsewhere."""
-
-    def __init__(self, wanted: bool, description: str, total: int):
-        self.wanted, self.description, self.total = wanted, description, total
-
-    def __enter__(self) -> Callable[[int], None]:
-        if not self.wanted:
-            return lambda n: None
-        # rich costs 30 ms to import and is needed only where a bar is shown
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(*columns, transient=True)  # a fit may show dozens of them
-        self.progress.disable = not (self.progress.console.is_terminal or self.progress.console.is_jupyter)
-        self.progress.start()
-        task = self.progress.add_task(self.description, total=self.total)
-        return lambda n: self.progress.advance(task, n)
-
-    def __exit__(self, *_: object) -> None:
-        if self.wanted:
-            self.progress.stop()

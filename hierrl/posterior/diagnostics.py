@@ -20,12 +20,17 @@ FEWEST_EFFECTIVE = 100
 """Effective draws per chain, for bulk and tails (Vehtari et al. 2021)."""
 
 WHAT_TO_DO = {
-    "divergences": "sample with a higher target_accept (.9, .95)",
-    "rhat": "sample with a longer warm-up (tune=) and more draws",
-    "ess": "sample with more draws",
-    "chains": "sample at least two chains, since one can't be compared with another",
+    "divergences": "take smaller steps (target_accept=0.9, then 0.95)",
+    "rhat": "sample longer (tune=1000, draws={draws})",
+    "ess": "sample longer (draws={draws})",
+    "chains": "sample at least two chains (chains=4), since one can't be compared with another",
 }
 """By fault; where all fails, priors are too wide or subjects have too few trials for the model."""
+
+MOST_AT_ONCE = 4
+"""Times as many draws as before that are advised at most: beyond, something else is wrong."""
+DRAWS_STEP = 500
+"""Advised draws are multiples of it, at least twice as many as before."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,21 @@ def diagnose(
     return Diagnosis(
         converged=not any(faults.values()),
         sentences=_sentences(faults, group, subjects, measures, (chains, draws)),
-        advice="; ".join(WHAT_TO_DO[fault] for fault, found in faults.items() if found),
+        advice=_advice(faults, draws, needed / min(group.fewest[0], subjects.fewest[0])),
         by_subject=by_subject,
         status=status,
         measures=measures,
     )
+
+
+def _advice(faults: dict[str, bool], draws: int, times: float) -> str:
+    """What to do about the faults; `times` as many effective draws are needed as there are."""
+    wanted = draws * min(max(times, 2.0), MOST_AT_ONCE) if np.isfinite(times) else draws * MOST_AT_ONCE
+    wanted = DRAWS_STEP * int(np.ceil(wanted / DRAWS_STEP))
+    found = [fault for fault, is_found in faults.items() if is_found]
+    if "rhat" in found and "ess" in found:  # the first says what the second would
+        found.remove("ess")
+    return "; ".join(WHAT_TO_DO[fault].format(draws=wanted) for fault in found)
 
 
 def _measures(group: Mixing, subjects: Mixing) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import nutpie
 import xarray as xr
 
-from hierrl.kernels.threads import ProgressBar
+from hierrl.kernels.progress import Waiting
 from hierrl.marginal import Points
 from hierrl.posterior.compiled import with_arrays
 from hierrl.posterior.marginal_model import (
@@ -24,7 +24,7 @@ from hierrl.posterior.marginal_model import (
 )
 from hierrl.posterior.marginal_phi import Phi
 from hierrl.posterior.marginal_points import Group
-from hierrl.posterior.samplers import ARVIZ_NAMES, FEWEST_DRAWS, OVERDISPERSION, Run
+from hierrl.posterior.samplers import ARVIZ_NAMES, COMPILING, FEWEST_DRAWS, OVERDISPERSION, Run, counting
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,7 +54,8 @@ def sample_chains(phi: Phi, group: Group, points: list[Points], *, floor: FloatA
         away = np.random.default_rng(seed).standard_normal(middle.size)
         return {IN_COORDINATES: middle + OVERDISPERSION * away}
 
-    compiled = compile_group_model({**arrays, **point_arrays(points[0])}, start)
+    with Waiting(run.progress, COMPILING):
+        compiled = compile_group_model({**arrays, **point_arrays(points[0])}, start)
     ready = perf_counter()
     models = [with_arrays(compiled, {**arrays, **point_arrays(own)}, start) for own in points]
     return _collect(_run(models, run), arrays["loc"], group.factor, run=run, compiling=ready - started)
@@ -64,7 +65,7 @@ def _run(models: list[Any], run: Run) -> list[xr.DataTree]:
     """The chains that were begun, as many at a time as there are cores."""
     at_once = run.cores or os.cpu_count() or 1
     running: list[Any] = []
-    with ProgressBar(run.progress, "Sampling", run.chains * (run.tune + run.draws)) as tick:
+    with run.bar as tick:
         try:
             for k, model in enumerate(models):
                 if k >= at_once:
@@ -77,14 +78,7 @@ def _run(models: list[Any], run: Run) -> list[xr.DataTree]:
 
 def _begin(model: Any, k: int, run: Run, tick: Callable[[int], None]) -> Any:
     """Chain number k, in the background."""
-    seen = 0
-
-    def report(chains: list[Any]) -> None:
-        nonlocal seen
-        tick(chains[0].finished_draws - seen)
-        seen = chains[0].finished_draws
-
-    options: dict[str, Any] = {"progress_callback": report} if run.progress else {}
+    options: dict[str, Any] = {"progress_callback": counting(tick)} if run.progress else {}
     return nutpie.sample(
         model,
         draws=run.draws,

@@ -22,6 +22,8 @@ from hierrl.posterior.model import write_model
 from hierrl.posterior.result import build_posterior
 from hierrl.posterior.samplers import SAMPLERS, Run
 from hierrl.prior import Prior
+from hierrl.prior.empirical import FEWEST_SUBJECTS
+from hierrl.prior.terms import LOG_SIGMA
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -97,7 +99,8 @@ def fit_posterior(
     random_seed : int
         The same seed gives the same draws on the same machine.
     progress : bool
-        Show progress bars on a terminal or in a notebook.
+        Show progress bars with the time left on a terminal or in a notebook; elsewhere, of long work, a sentence a
+        minute.
     log_likelihood : bool
         Store the log-likelihood of every scored trial at every draw (``log_likelihood`` group): 32 kB per trial.
     sampler : {"nutpie", "pymc"}
@@ -205,8 +208,21 @@ def _recorded(run: Run) -> dict[str, Any]:
 def _on_prior(layout: Layout) -> str:
     if layout.prior_given:
         return ""
-    widen = layout.population.prior.settings.get("widen")
-    return (
-        f"The prior was made from the same data: centred at their maximum marginal likelihood and {widen:g} standard "
-        "errors wide (empirical_prior); slopes and contrasts have a weak prior centred at 0."
+    prior = layout.population.prior
+    own = [term for term in prior.terms if term.role == LOG_SIGMA or term.is_level]
+    weak = [term for term in own if term.source == "weak"]
+    if len(weak) == len(own):
+        return f"The prior is the weak one (weak_prior): {_why_weak(layout)}."
+    told = (
+        f"The prior was made from the same data: centred at their maximum marginal likelihood and "
+        f"{prior.settings.get('widen'):g} standard errors wide (empirical_prior); slopes and contrasts have a weak "
+        "prior centred at 0."
     )
+    names = [f"{one.parameter} ({'spread' if one.role == LOG_SIGMA else one.coefficient})" for one in weak]
+    return f"{told} Weak too, as the data say too little: {', '.join(names)}." if names else told
+
+
+def _why_weak(layout: Layout) -> str:
+    if layout.problem.n_subjects < FEWEST_SUBJECTS:
+        return f"fewer than {FEWEST_SUBJECTS} subjects make no population to estimate one from"
+    return "the data say too little of the population to make one of them"

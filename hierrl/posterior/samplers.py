@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import nutpie
 import pymc as pm
 import xarray as xr
 
+from hierrl.kernels.progress import ProgressBar, Waiting
 from hierrl.posterior.compiled import compile_model
 from hierrl.posterior.coordinates import Point, coordinates_of, parameters_of
 from hierrl.posterior.layout import Layout
@@ -29,6 +29,8 @@ PARTIAL_SIZE = 1.0
 
 FEWEST_DRAWS = 50
 """An interrupted chain with fewer draws than this is dropped."""
+
+COMPILING = "Compiling the sampler, once per model and machine: about a minute"
 
 ARVIZ_NAMES = {
     "depth": "tree_depth",
@@ -59,6 +61,13 @@ class Run:
     cores: int | None
     random_seed: int
     progress: bool
+
+    @property
+    def bar(self) -> ProgressBar:
+        """Counts the draws of all chains, warm-up included."""
+        return ProgressBar(
+            self.progress, f"Sampling {self.chains} chains", self.chains * (self.draws + self.tune)
+        )
 
 
 @dataclass(frozen=True)
@@ -106,9 +115,10 @@ def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
         z = coordinates_of(layout, start_of_chain(layout, seed).reshaped(0, (1,))).reshaped(1, ())
         return {name: x for name, x in zip(names, z, strict=False) if x is not None}
 
-    compiled = compile_model(pm_model, start)
+    with Waiting(run.progress, COMPILING):
+        compiled = compile_model(pm_model, start)
     ready = perf_counter()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), run.bar as tick:
         # Said of what an interrupt leaves; `_complete` sees to that.
         warnings.filterwarnings("ignore", message="Found chain dimension to be longer than draw dimension")
         tree = nutpie.sample(
@@ -120,7 +130,8 @@ def sample_with_nutpie(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
             seed=run.random_seed,
             target_accept=run.target_accept,
             save_warmup=False,
-            progress_bar=run.progress and is_watched(),
+            progress_bar=False,  # nutpie's table needs more than 80 columns
+            progress_callback=counting(tick) if run.progress else None,
         )
     seconds = {"compile": ready - started, "sample": perf_counter() - ready}
     if not set(names) <= set(tree["posterior"].data_vars):
@@ -136,7 +147,7 @@ def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
     started = perf_counter()
     starts = [start_of_chain(layout, (run.random_seed, k)) for k in range(run.chains)]
     begin: list[Any] = [dict(zip(layout.free, start, strict=False)) for start in starts]
-    with pm_model:
+    with pm_model, run.bar as tick:
         tree = pm.sample(
             draws=run.draws,
             tune=run.tune,
@@ -146,7 +157,8 @@ def sample_with_pymc(pm_model: pm.Model, layout: Layout, run: Run) -> Draws:
             target_accept=run.target_accept,
             nuts_sampler="pymc",
             initvals=begin,
-            progressbar=run.progress and is_watched(),
+            progressbar=False,  # PyMC's table needs more than 80 columns
+            callback=lambda trace, draw: tick(1),
             compute_convergence_checks=False,
         )
     return _collect(tree, layout.free, run, {"compile": 0.0, "sample": perf_counter() - started})
@@ -158,9 +170,17 @@ SAMPLERS: dict[str, Callable[[pm.Model, Layout, Run], Draws]] = {
 }
 
 
-def is_watched() -> bool:
-    """Whether somebody would see a progress bar: a terminal or a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+def counting(tick: Callable[[int], None]) -> Callable[[list[Any]], None]:
+    """What nutpie calls now and then with the state of its chains: counts the draws since the last time."""
+    seen = 0
+
+    def report(chains: list[Any]) -> None:
+        nonlocal seen
+        now = sum(chain.finished_draws for chain in chains)
+        tick(now - seen)
+        seen = now
+
+    return report
 
 
 def _collect(tree: xr.DataTree, names: Sequence[str], run: Run, seconds: dict[str, float]) -> Draws:

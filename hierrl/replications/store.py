@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hierrl.kernels.threads import ProgressBar
+from hierrl.kernels.progress import ProgressBar
 
 Row = dict[str, Any]
 Key = int | str

@@ -17,7 +17,8 @@ from hierrl.summary.verdicts import Level
 REPLICATES = 200
 WHAT_TO_DO = (
     "Look at the pictures of the check: they show where subjects do something that the model can't. Find a model that "
-    "can (hr.models() lists them) and compare the two."
+    "can (hierrl models lists them; choices that repeat whatever they paid ask for a choice trace, as in "
+    "--model rw+choice_trace) and compare the two."
 )
 
 

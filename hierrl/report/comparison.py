@@ -13,7 +13,8 @@ from hierrl.report.parts import KINDS, Cell, Table, certainty, fixed, joined, nu
 
 IN_SAMPLE = (
     "These are scores of the very choices that were fitted, which rewards flexible estimates; "
-    "hr.compare(fits, last=0.25) fits again without the last quarter of each session and scores that."
+    "hierrl fit --last 0.25, or hr.compare(fits, last=0.25), fits again without the last quarter of each session "
+    "and scores that."
 )
 PROBABILITY = "Probability is the geometric mean of the probabilities that a fit gave to what was chosen."
 UNLIKE = (

@@ -16,6 +16,7 @@ from hierrl.report.study import covariates_shown
 from hierrl.summary.behaviour import counts
 from hierrl.summary.intervals import NAME, interval
 from hierrl.summary.subjects import labelled
+from hierrl.summary.verdicts import nats_beyond
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,12 +64,10 @@ def certificate(fit: xr.DataTree) -> str:
         reason = stats["bound"].attrs.get("reason", "There is none for this model.")
         return f"Without certificate. {reason}"
     proven = int((gap <= CERTIFIED).sum())
-    rest = (
-        ""
-        if proven == gap.size
-        else f" For the others no values within the bounds fit better by more than {number(float(known.max()))} nats "
-        f"(median over all {number(float(np.median(known)))})."
-    )
+    left = f"no values within the bounds fit better by more than {nats_beyond(gap)}."
+    if not proven:
+        return f"That no other values fit better is not proven of any subject; but {left}"
+    rest = "" if proven == gap.size else f" For the others {left}"
     return f"Proven to be the best possible fit within the bounds: {proven:,} of {gap.size:,} subjects.{rest}"
 
 

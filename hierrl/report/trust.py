@@ -24,8 +24,11 @@ HELD = (
     "Do not test or average these estimates: the data don't tell them apart from the bound. A posterior "
     "(hr.fit_posterior) shares strength between subjects; a model with fewer parameters may do."
 )
-PROVE = "Search and prove it by branch and bound: hr.fit_mle(..., certify=1e-3)."
-CLIMB = "Take the maximum likelihood fit that starts from these: hr.fit_mle(model, data, start=..., certify=1e-3)."
+PROVE = "Search and prove it by branch and bound: hierrl fit --certify, or hr.fit_mle(..., certify=1e-3)."
+CLIMB = (
+    "Take the maximum likelihood fit that starts from these: hierrl fit --certify, or "
+    "hr.fit_mle(model, data, start=..., certify=1e-3)."
+)
 LARGE_GAP = 1.92
 """Nats by which a point fit may miss its optimum before one has to mind: a likelihood-ratio test with one degree of
 freedom would not tell such values apart."""
@@ -76,7 +79,7 @@ def in_a_word(lights: list[Light]) -> str:
     bad = [one.what for one in lights if one.level == "bad"]
     mind = [one.what for one in lights if one.level == "mind"]
     if bad:
-        return f"Not to be used as it is: {'; '.join(bad)}. The table below says why and what to do."
+        return f"Not to be used as it is: {'; '.join(bad)}. What follows says why, and what to do."
     if mind:
         return f"Usable, with {count(len(mind), 'point')} to mind: {'; '.join(mind)}."
     return "Nothing was found that speaks against using these results."

@@ -19,6 +19,8 @@ MANY_HELD = 0.25
 """Share of subjects with an estimate on a bound from which on the model itself is in doubt."""
 SEVERAL = 5
 """Subjects from which on such a share says something."""
+WHOLE = 10
+"""Nats from which on decimals say nothing."""
 SHOWN = 3
 """So many subjects are named; more are counted."""
 
@@ -79,15 +81,26 @@ def _certificate(stats: xr.Dataset) -> str:
     proven = gap <= CERTIFIED
     if proven.all():
         return "For every subject it is proven that no parameter values within the bounds fit better."
-    left = (
-        f"No parameter values within the bounds fit any subject better by more than {gap[known].max():.2g} nats "
-        f"(median {np.median(gap[known]):.1g})"
-    )
+    left = f"No parameter values within the bounds fit any subject better by more than {nats_beyond(gap)}"
     return (
         f"{left}; for {proven.sum():,} of {gap.size:,} it is proven that none fit better."
         if proven.any()
         else f"{left}."
     )
+
+
+def nats_beyond(gap: npt.NDArray[np.float64]) -> str:
+    """The largest gap and the median one, as a sentence ends with them."""
+    known = gap[np.isfinite(gap)]
+    under = "under " if np.median(known) < CERTIFIED else ""
+    return f"{_nats(known.max())} nats (median {under}{_nats(np.median(known))})"
+
+
+def _nats(gap: float) -> str:
+    """Two digits, and nothing finer than what counts as proven."""
+    if gap <= CERTIFIED:
+        return f"{CERTIFIED:g}"
+    return f"{gap:,.0f}" if gap >= WHOLE else f"{gap:#.2g}"
 
 
 def _on_bounds(fit: xr.DataTree) -> Judged:
