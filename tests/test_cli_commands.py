@@ -146,10 +146,10 @@ def test_a_file_that_is_no_fit_is_named(tmp_path, saved):
     broken, other = tmp_path / "broken.nc", tmp_path / "other.nc"
     broken.write_bytes((saved / "results" / "rw" / "mle.nc").read_bytes()[:3000])
     xr.Dataset({"x": 1.0}).to_netcdf(other, engine="h5netcdf")
-    for path, sentence in ((broken, "can't be read as a saved fit"), (other, "holds no fit of hierrl")):
+    for path in (broken, other):
         result = run("check", path)
         assert result.exit_code == 2
-        assert sentence in said(result.stderr)
+        assert f"{path.name}' holds no fit of hierrl, or was cut off" in said(result.stderr)
 
 
 def test_a_zarr_store_is_written_replaced_and_read(saved, tmp_path):

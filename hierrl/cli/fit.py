@@ -76,6 +76,19 @@ def fit(
         finish(run_all(tasks, settings, folder, page, resume=running.resume, after=after), page, folder)
 
 
+def of_groups(task: Task) -> list[tuple[str, str]]:
+    """How to compare groups that the table has and no formula asks for."""
+    from hierrl.summary import summarise
+
+    dividing = {name: groups for name, groups in summarise(task.data).others.items() if groups}
+    if task.formula or not dividing:
+        return []
+    name, groups = next(iter(dividing.items()))
+    column = name if name.isidentifier() else f"`{name}`"
+    told = " and ".join(groups) if len(groups) < 3 else f"{', '.join(groups[:-1])} and {groups[-1]}"
+    return [(f"--formula {shlex.quote(f'1 + {column}')}", f"added to this command: do {told} differ?")]
+
+
 def tell_plan(tasks: list[Task], settings: Settings, page: Page) -> None:
     """What would be done."""
     for task in tasks:
@@ -96,15 +109,16 @@ def finish(runs: list[Run], page: Page, folder: Folder) -> None:
     stop_if_incomplete(runs, page, folder)
     page.files(folder.path, [entry for run in runs for entry in run.files])
     if folder.file is None:
-        tell_next(folder.path, page, several=len(runs) > 1)
+        tell_next(folder.path, page, runs)
 
 
-def tell_next(folder: Path, page: Page, *, several: bool) -> None:
+def tell_next(folder: Path, page: Page, runs: list[Run]) -> None:
     """What most people want then."""
-    place = shlex.quote(str(folder))
+    place, several = shlex.quote(str(folder)), len(runs) > 1
     page.title("Next")
     page.commands(
         [
+            *of_groups(runs[0].task),
             (f"hierrl report {place}", "one page with everything, to read, print and send"),
             (f"hierrl check {place}", "does the model behave as the subjects do?"),
             *([(f"hierrl compare {place}", "which model predicts best?")] if several else []),

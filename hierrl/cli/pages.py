@@ -64,7 +64,8 @@ class Page:
         """The data: how columns were understood, numbers, what is odd."""
         self.title("Data", str(path))
         columns = ", ".join(_column(role, name) for role, name in summary.columns.items())
-        self._pairs([("Columns", columns), *summary.lines])
+        others = [("Not used", ", ".join(summary.others))] if summary.others else []
+        self._pairs([("Columns", columns), *others, *summary.lines])
         for sentence in summary.notes:
             self.say(sentence, mark="[cyan]·[/]")
         for sentence in summary.oddities:

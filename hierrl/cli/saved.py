@@ -113,7 +113,9 @@ def _opened(path: Path, name: str) -> Saved:
         fit = load(path)
         return Saved(fit, path, model_of(fit).title, settings_of(fit)["estimator"], name)
     except TypeError as error:
-        raise BadInput(f"{str(path)!r} holds no fit of hierrl. Give a file that hierrl fit wrote.") from error
+        raise BadInput(
+            f"{str(path)!r} holds no fit of hierrl, or was cut off. Give a complete file that hierrl fit wrote."
+        ) from error
     except Exception as error:  # the libraries of the formats raise what they like
         reason = " ".join(str(error).split())
         raise BadInput(

@@ -16,6 +16,7 @@ from hierrl.data.by_arm import ByArm, find_by_arm, read_available, read_forgone,
 from hierrl.data.codes import Label, read_codes
 from hierrl.data.columns import find_columns
 from hierrl.data.covariates import covariate_names, read_covariate
+from hierrl.data.leftover import other_columns
 from hierrl.data.order import order_rows, with_sessions
 from hierrl.data.outcomes import read_outcomes
 from hierrl.data.reading import read_table
@@ -103,7 +104,8 @@ def behaviour(
         ``available`` (trial, arm). Covariates have ``attrs["level"]``: ``"subject"`` (dim subject),
         ``"session"`` or ``"trial"`` (dim trial); a missing number is NaN, a missing text is ``""``.
         ``attrs``: ``columns`` (JSON: role -> column), ``n_missed``, ``n_unknown`` (choices with unknown
-        reward), ``notes`` (JSON: a list of sentences on what was interpreted).
+        reward), ``notes`` (JSON: a list of sentences on what was interpreted), ``other_columns`` (JSON: those that
+        nothing was read from -> their groups, if each subject has one of a few texts).
 
     Raises
     ------
@@ -266,7 +268,9 @@ def _attributes(
     columns |= {"reward": f"{columns['gain']} + {columns['loss']}"} if "reward" not in columns else {}
     columns |= {role: found.record() for role, found in by_arm.items() if found}
     columns |= {"covariates": [str(name) for name in names]} if names else {}
+    taken = {*table.roles.values(), *names, *(name for one in by_arm.values() if one for name in one.columns)}
     return {
+        "other_columns": json.dumps(other_columns(table, taken), ensure_ascii=False),
         "columns": json.dumps(columns, ensure_ascii=False),
         "n_missed": _n_missed(data),
         "n_unknown": _n_unknown(data),

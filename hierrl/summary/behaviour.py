@@ -33,6 +33,8 @@ class StudySummary:
 
     columns: dict[str, Any]
     """Role -> column, as it was understood."""
+    others: dict[str, list[str]]
+    """Columns that nothing was read from -> their groups, if they divide the subjects into groups."""
     lines: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     """Sentences on how the table was understood."""
@@ -72,7 +74,8 @@ def summarise(data: xr.Dataset) -> StudySummary:
     )
     notes = tuple(note for note in json.loads(data.attrs.get("notes", "[]")) if TOLD not in note)
     columns = json.loads(data.attrs.get("columns", "{}"))
-    return StudySummary(columns, lines, notes, tuple(_oddities(data, each)))
+    others = json.loads(data.attrs.get("other_columns", "{}"))
+    return StudySummary(columns, others, lines, notes, tuple(_oddities(data, each)))
 
 
 def counts(data: xr.Dataset) -> Counts:
