@@ -1,12 +1,25 @@
 """How the documentation is built; `make docs` builds it with warnings as errors."""
 
+import sys
+from pathlib import Path
+
 import hierrl
+
+sys.path.insert(0, str(Path(__file__).parent))  # our own extensions stand beside this file
 
 project = "hierrl"
 author = "The hierrl developers"
 version = release = hierrl.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "running",  # the code of the pages; starts before the gallery, and works while that does
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -17,6 +30,22 @@ autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL01", "GL02", "GL03", "PR01", "PR02", "SS03"}
 numpydoc_validation_exclude = {r"^hierrl\.[A-Z]"}  # fields and methods of classes carry their own sentence
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"\.py$",  # all are run
+    "run_stale_examples": True,  # the package may have changed, if the script has not
+    "reset_argv": "gallery.arguments",
+    "within_subsection_order": "gallery.order",
+    "image_scrapers": ("gallery.pictures", "matplotlib"),
+    "capture_repr": (),
+    "doc_module": ("hierrl",),
+    "backreferences_dir": None,
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hierrl"
