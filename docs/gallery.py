@@ -1,4 +1,4 @@
-"""What sphinx-gallery needs to know of `examples/`: the order of the pages, where scripts write, which pictures they show."""
+"""What sphinx-gallery must know of `examples/`: order of the pages, where scripts write, which pictures they show."""
 
 from __future__ import annotations
 

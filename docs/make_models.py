@@ -9,15 +9,13 @@ A test checks that the first would change nothing, and that the examples still p
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import re
-import warnings
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
+from running import execute
 
 import hierrl as hr
 from hierrl.convex.steps import uncontained
@@ -74,11 +72,7 @@ def renewed(path: Path) -> str:
 
 def shown(block: re.Match[str]) -> str:
     """A block of code followed by what it prints."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        exec(compile(block["code"], "example", "exec"), {})
-    return f"{block[1]}\n```text\n{printed.getvalue()}```\n"
+    return f"{block[1]}\n```text\n{execute(block['code'], 'example', {})}```\n"
 
 
 def derived(name: str) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import os
 import re
 import subprocess
@@ -29,7 +28,7 @@ from typing import Any, NamedTuple
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?"
+    r"(?:^<!-- not run: (?P<reason>[^\n]+?) -->\n)?"
     r"^```python\n(?P<code>.*?)^```$(?:\s*?^```text\n(?P<output>.*?)^```$)?",
     re.DOTALL | re.MULTILINE,
 )
@@ -87,7 +86,9 @@ def execute(code: str, name: str, namespace: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
-def difference(shown: str | None, printed: str) -> str:
+def difference(
+    shown: str | None, printed: str, *, relative: float = RELATIVE, absolute: float = ABSOLUTE
+) -> str:
     """What is wrong with what was printed; nothing if it is alike but for the last digits."""
     if shown is None:
         return "The page does not show what a block prints" if printed else ""
@@ -95,16 +96,16 @@ def difference(shown: str | None, printed: str) -> str:
     if len(expected) != len(found):
         return f"The page shows {len(expected)} words and numbers, the block prints {len(found)}"
     for one, other in zip(expected, found, strict=True):
-        if not alike(as_number(one), as_number(other)) and one != other:
+        if one != other and not near(as_number(one), as_number(other), relative, absolute):
             return f"The page shows {one!r} where the block prints {other!r}"
     return ""
 
 
-def alike(one: float | None, other: float | None) -> bool:
-    """Two numbers that differ by no more than draws on two machines may."""
-    return (
-        one is not None and other is not None and math.isclose(other, one, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-    )
+def near(shown: float | None, printed: float | None, relative: float, absolute: float) -> bool:
+    """Two numbers that differ no more than draws on two machines may."""
+    if shown is None or printed is None:
+        return False
+    return abs(printed - shown) <= max(relative * abs(shown), absolute)
 
 
 def pieces(text: str) -> list[str]:
