@@ -12,12 +12,12 @@ author = "The hierrl developers"
 version = release = hierrl.__version__
 
 extensions = [
+    "formulas",
     "myst_parser",
     "numpydoc",
     "running",  # the code of the pages; starts before the gallery, and works while that does
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
@@ -36,6 +36,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "examples",
     "filename_pattern": r"\.py$",  # all are run
     "run_stale_examples": True,  # the package may have changed, if the script has not
+    "thumbnail_size": (640, 440),
     "reset_argv": "gallery.arguments",
     "within_subsection_order": "gallery.order",
     "image_scrapers": ("gallery.pictures", "matplotlib"),
@@ -48,6 +49,7 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"  # of `formulas`
 html_title = "hierrl"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]

@@ -137,6 +137,8 @@ def setup(app: Any) -> dict[str, bool]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(app: Any) -> None:
+        if not app.config.run_pages:
+            return
         command = [sys.executable, __file__]
         environment = os.environ | {"MPLBACKEND": "Agg"}
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
@@ -144,6 +146,8 @@ def setup(app: Any) -> dict[str, bool]:
     def report(app: Any, env: Any) -> None:
         from sphinx.util import logging
 
+        if not started:
+            return
         process = started.pop()
         told = [json.loads(line) for line in process.communicate()[0].splitlines()]
         for one in told[:-1]:
@@ -151,6 +155,7 @@ def setup(app: Any) -> dict[str, bool]:
         if process.returncode not in (0, 1) or "faults" not in told[-1]:
             logging.getLogger(__name__).warning("Running the pages ended early (%s).", process.returncode)
 
+    app.add_config_value("run_pages", True, "", [bool])
     app.connect("builder-inited", begin, priority=1)  # before the gallery, which takes as long
     app.connect("env-updated", report)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -39,7 +39,8 @@ task = hr.Bandit((0.8, 0.2), n_trials=120, reverse_every=30)
 rng = np.random.default_rng(1)
 group = np.repeat(list(TRUE_SLOPE), PER_GROUP)
 level, beta = rng.normal(0.3, 0.6, group.size), np.exp(rng.normal(1.4, 0.3, group.size))
-slope = np.array([TRUE_SLOPE[name] for name in group]) + SLOPES_DIFFER * rng.standard_normal(group.size)
+mean_slope = np.array([TRUE_SLOPE[name] for name in group])
+slope = mean_slope + SLOPES_DIFFER * rng.standard_normal(group.size)
 sessions = []
 for drug, changed in (("placebo", level), ("verum", level + slope)):
     truth = {"alpha": 1 / (1 + np.exp(-changed)), "beta": beta}
@@ -69,7 +70,8 @@ print(*hr.describe(post).parts["checks"], sep="\n")
 
 shown = ["contrast", "at", "quantity", "mean", "eti95_low", "eti95_high", "p_direction"]
 print("\nDrug minus placebo in each group (true mu: 0 in a, -1 in b)\n")
-print(hr.contrast(post, "alpha", "drug", within="group")[shown].round(2).to_string(index=False))
+drug = hr.contrast(post, "alpha", "drug", within="group")
+print(drug[shown].round(2).to_string(index=False))
 
 picture = hr.plot_population(post, parameters=["alpha"])
 picture.savefig(folder / "population.png")
@@ -80,7 +82,8 @@ picture.savefig(folder / "population.png")
 # That is a difference between the slopes of the groups, truly -1.
 
 print("\nSlopes in b minus slopes in a\n")
-print(hr.contrast(post, "alpha:drug[verum]", "group")[shown].round(2).to_string(index=False))
+more = hr.contrast(post, "alpha:drug[verum]", "group")
+print(more[shown].round(2).to_string(index=False))
 
 # %%
 # How much do people differ?

@@ -34,9 +34,14 @@ folder.mkdir(parents=True, exist_ok=True)
 
 rng = np.random.default_rng(1)
 group = np.repeat(["control", "patient"], PER_GROUP)
-mean, spread = (np.array([numbers[name] for name in group]) for numbers in (MEAN, SPREAD))
+mean, spread = (
+    np.array([numbers[name] for name in group]) for numbers in (MEAN, SPREAD)
+)
 logit_alpha = mean + spread * rng.standard_normal(group.size)
-truth = {"alpha": 1 / (1 + np.exp(-logit_alpha)), "beta": np.exp(rng.normal(1.4, 0.3, group.size))}
+truth = {
+    "alpha": 1 / (1 + np.exp(-logit_alpha)),
+    "beta": np.exp(rng.normal(1.4, 0.3, group.size)),
+}
 
 model = hr.model("forgetting_q")
 task = hr.Bandit((0.8, 0.2), n_trials=120, reverse_every=30)
@@ -66,7 +71,8 @@ print(*hr.describe(post).parts["checks"], sep="\n")
 # which are centred at none (``weak``).
 
 prior = post["prior"].to_dataset().to_dataframe()
-print(f"\n{prior[['loc', 'scale', 'low', 'middle', 'high', 'source']].round(2).to_string()}")
+columns = ["loc", "scale", "low", "middle", "high", "source"]
+print(f"\nThe prior\n\n{prior[columns].round(2).to_string()}")
 
 # %%
 # Patients minus controls
@@ -75,8 +81,8 @@ print(f"\n{prior[['loc', 'scale', 'low', 'middle', 'high', 'source']].round(2).t
 # probability that the difference is too small to matter.
 
 table = hr.contrast(post, "alpha", "group", rope=SMALL)
-shown = ["contrast", "quantity", "mean", "eti95_low", "eti95_high", "p_direction", "p_rope"]
-print(f"\nLearning rates (true: mu -1, log_sigma {np.log(2):.2f})\n")
+shown = ["quantity", "mean", "eti95_low", "eti95_high", "p_direction", "p_rope"]
+print(f"\nLearning rates, patient - control (true: mu -1, log_sigma {np.log(2):.2f})\n")
 print(table[shown].round(3).to_string(index=False))
 
 population = hr.plot_population(post, parameters=["alpha"])
@@ -88,8 +94,10 @@ population.savefig(folder / "population.png")
 # The same under priors of other widths, and under one that knows nothing of the data. ``shift`` is in
 # posterior standard deviations.
 
-sensitivity = hr.prior_sensitivity(post, widen=(1, 5), draws=500, random_seed=1, progress=False)
-about = sensitivity[(sensitivity["parameter"] == "alpha") & sensitivity["quantity"].isin(["mu", "sigma"])]
+sensitivity = hr.prior_sensitivity(
+    post, widen=(1, 5), draws=500, random_seed=1, progress=False
+)
+about = sensitivity.query("parameter == 'alpha' and quantity in ['mu', 'sigma']")
 shown = ["prior", "quantity", "of", "mean", "sd", "shift", "sd_ratio"]
 print(f"\nUnder other priors\n\n{about[shown].round(2).to_string(index=False)}")
 

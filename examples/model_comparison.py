@@ -43,7 +43,8 @@ tables = []
 for kind, name, truth in (("t", "subvalue", trace), ("p", "rw", plain)):
     table = hr.to_table(hr.simulate(hr.model(name), task, truth, random_seed=rng))
     tables.append(table.assign(subject=kind + table["subject"].astype(str)))
-data = hr.behaviour(pd.concat(tables, ignore_index=True)[["subject", "trial", "choice", "reward"]])
+both = pd.concat(tables, ignore_index=True)
+data = hr.behaviour(both[["subject", "trial", "choice", "reward"]])
 
 # %%
 # How well is a new subject predicted?
@@ -53,7 +54,9 @@ data = hr.behaviour(pd.concat(tables, ignore_index=True)[["subject", "trial", "c
 
 NAMES = ("rw", "forgetting_q", "sticky", "subvalue")
 fits = {
-    name: hr.fit_posterior(hr.model(name), data, method="marginal", random_seed=1, progress=False)
+    name: hr.fit_posterior(
+        hr.model(name), data, method="marginal", random_seed=1, progress=False
+    )
     for name in NAMES
 }
 subjects = hr.compare_models(fits, by="subject", random_seed=1, progress=False)
@@ -65,8 +68,9 @@ print(subjects.table[["score", "difference", "difference_se"]].round(1).to_strin
 # ---------------------------
 # With two kinds of people one winner is half of the answer: random effects estimate how many follow each.
 
-frequencies = subjects.random_effects.table[["frequency", "protected_exceedance", "attributed"]]
-print(f"\nFrequencies of the models among subjects\n\n{frequencies.round(2).to_string()}")
+shown = ["frequency", "protected_exceedance", "attributed"]
+print("\nFrequencies of the models among subjects\n")
+print(subjects.random_effects.table[shown].round(2).to_string())
 
 picture = hr.plot_comparison(subjects)
 picture.savefig(folder / "comparison.png")

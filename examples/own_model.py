@@ -69,7 +69,12 @@ def probabilities(state, trial, p):
 
 MODEL = hr.Recursion(
     name="rlwm",
-    parameters={"alpha": "rate", "beta": ("weight", 0, 30), "forget": "rate", "trust": "rate"},
+    parameters={
+        "alpha": "rate",
+        "beta": ("weight", 0, 30),
+        "forget": "rate",
+        "trust": "rate",
+    },
     states={"value": GUESS, "memory": GUESS},
     update=update,
     probabilities=probabilities,
@@ -89,16 +94,20 @@ def trials(rng: np.random.Generator) -> xr.Dataset:
     """What is shown when, with what every key pays."""
     rows = []
     for subject in range(1, N_SUBJECTS + 1):
-        for block, size in enumerate(rng.permutation(np.repeat(SET_SIZES, BLOCKS_OF_EACH)), start=1):
+        sizes = rng.permutation(np.repeat(SET_SIZES, BLOCKS_OF_EACH))
+        for block, size in enumerate(sizes, start=1):
             right = rng.integers(0, 3, size)
-            for picture in rng.permuted(np.tile(np.arange(size), (REPEATS, 1)), axis=1).ravel():
+            shown = rng.permuted(np.tile(np.arange(size), (REPEATS, 1)), axis=1)
+            for picture in shown.ravel():
                 key = rng.integers(0, 3)
                 pays = [float(right[picture] == k) for k in range(3)]
                 rows.append([subject, block, picture, size, key, pays[key], *pays])
-    names = ["subject", "session", "picture", "set_size", "choice", "reward", "pay_0", "pay_1", "pay_2"]
-    table = pd.DataFrame(rows, columns=names)
     paid = ["pay_0", "pay_1", "pay_2"]
-    return hr.behaviour(table, session="session", forgone=paid, covariates=["picture", "set_size"])
+    names = ["subject", "session", "picture", "set_size", "choice", "reward", *paid]
+    table = pd.DataFrame(rows, columns=names)
+    return hr.behaviour(
+        table, session="session", forgone=paid, covariates=["picture", "set_size"]
+    )
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
@@ -121,7 +130,9 @@ data = hr.simulate(MODEL, schedule, truth, random_seed=rng)
 # From here on it is a model like any other.
 
 mle = hr.fit_mle(MODEL, data, progress=False)
-post = hr.fit_posterior(MODEL, data, start=mle, method="marginal", random_seed=1, progress=False)
+post = hr.fit_posterior(
+    MODEL, data, start=mle, method="marginal", random_seed=1, progress=False
+)
 
 # %%
 # Does each subject's estimate go with the truth? Four parameters are much for one person's trials; the
@@ -131,7 +142,7 @@ print("\nCorrelation of estimates with the truth, subject by subject\n")
 for name in MODEL.names:
     told = [fit["posterior"][name].mean(("chain", "draw")) for fit in (mle, post)]
     alone, together = (np.corrcoef(each, data[f"true_{name}"])[0, 1] for each in told)
-    print(f"{name:9}{alone:6.2f} by maximum likelihood, {together:.2f} by the posterior")
+    print(f"{name:9}{alone:6.2f} by maximum likelihood, {together:.2f} by posterior")
 
 picture = hr.plot_estimates({"mle": mle, "posterior": post})
 picture.savefig(folder / "estimates.png")
@@ -162,7 +173,8 @@ without = hr.Recursion(
     parameters={"alpha": "rate", "beta": "weight"},
     states={"value": GUESS},
     update=lambda state, trial, p: {
-        "value": state["value"] + trial["chosen"] * p["alpha"] * (trial["reward"] - state["value"])
+        "value": state["value"]
+        + trial["chosen"] * p["alpha"] * (trial["reward"] - state["value"])
     },
     logits=lambda state, trial, p: p["beta"] * state["value"],
     context="picture",

@@ -40,15 +40,18 @@ folder.mkdir(parents=True, exist_ok=True)
 model = hr.model("rw")
 rng = np.random.default_rng(1)
 logit_alpha = rng.normal(-0.5, 0.8, N_SUBJECTS)
-truth = {"alpha": 1 / (1 + np.exp(-logit_alpha)), "beta": np.exp(rng.normal(1.2, 0.4, N_SUBJECTS))}
+truth = {
+    "alpha": 1 / (1 + np.exp(-logit_alpha)),
+    "beta": np.exp(rng.normal(1.2, 0.4, N_SUBJECTS)),
+}
 task = hr.Bandit((0.8, 0.2), n_trials=100, reverse_every=25)
 data = hr.simulate(model, task, truth, random_seed=1)
 score = 10 + TRUE_SLOPE * logit_alpha + rng.normal(0, 1, N_SUBJECTS)
 
 pm_model = hr.pymc_model(model, data, random_seed=1)
 names = {variable.name for variable in (*pm_model.free_RVs, *pm_model.deterministics)}
-arrows = (line.strip() for line in pm.model_to_mermaid(pm_model).splitlines() if "-->" in line)
-print(*sorted(arrow for arrow in arrows if arrow.split(" --> ")[0] in names), sep="\n")
+lines = [line.strip() for line in pm.model_to_mermaid(pm_model).splitlines()]
+print(*sorted(line for line in lines if line.split(" --> ")[0] in names), sep="\n")
 
 # %%
 # Prior predictive
@@ -59,7 +62,7 @@ with pm_model:
     prior = pm.sample_prior_predictive(draws=50, random_seed=1)
 share = (prior["prior_predictive"]["choice"] == 0).mean("trial")
 low, middle, high = np.quantile(share, [0.05, 0.5, 0.95])
-print(f"\nP(first arm), a draw of the population at a time: {middle:.2f} ({low:.2f} to {high:.2f})")
+print(f"\nP(first arm) over draws: {middle:.2f} ({low:.2f} to {high:.2f})")
 
 # %%
 # A term of one's own
@@ -99,9 +102,8 @@ with pm_model:
         progressbar=False,
         compute_convergence_checks=False,
     )
-print(
-    f"\npymc.sample: {perf_counter() - started:.1f} s, compilation included; the true slope is {TRUE_SLOPE:g}"
-)
+print(f"\npymc.sample: {perf_counter() - started:.1f} s, compilation included")
+print(f"the true slope is {TRUE_SLOPE:g}")
 print(told(trace))
 
 # %%
@@ -113,7 +115,7 @@ started = perf_counter()
 options = {"draws": 300, "tune": 300, "chains": 2, "seed": 1, "progress_bar": False}
 compiled = nutpie.compile_pymc_model(pm_model, freeze_model=False)
 fast = nutpie.sample(compiled, **options)
-print(f"\nnutpie: {perf_counter() - started:.1f} s, compilation included; the true slope is {TRUE_SLOPE:g}")
+print(f"\nnutpie: {perf_counter() - started:.1f} s, compilation included")
 print(told(fast))
 
 picture = az.plot_dist(fast, var_names=["b"])
@@ -125,8 +127,11 @@ picture.savefig(folder / "slope.png")
 # Choices given each subject's own past.
 
 with pm_model:
-    drawn = pm.sample_posterior_predictive(trace, var_names=["choice"], random_seed=1, progressbar=False)
-same = drawn["posterior_predictive"]["choice"] == xr.DataArray(data["choice"].values, dims="trial")
+    drawn = pm.sample_posterior_predictive(
+        trace, var_names=["choice"], random_seed=1, progressbar=False
+    )
+made = xr.DataArray(data["choice"].values, dims="trial")
+same = drawn["posterior_predictive"]["choice"] == made
 print(f"\n{float(same.mean()):.0%} of the drawn choices are those that were made")
 
 # %%
@@ -144,7 +149,7 @@ logp, point = pm_model.compile_logp(), pm_model.initial_point()
 before = logp(point)
 with pm_model:
     pm.set_data(new, coords={"trial": other["trial"].values})
-print(f"\nlog-density at one point: {before:.1f}, after pymc.set_data {logp(point):.1f} (the same function)")
+print(f"\nlog-density at one point: {before:.1f}, with other data {logp(point):.1f}")
 
 started = perf_counter()
 # The likelihood needs some of the arrays, posterior predictive draws the others.
@@ -152,5 +157,6 @@ known = {variable.name for variable in compiled.shared_var_keys}
 used = {name: values for name, values in new.items() if name in known}
 again = nutpie.sample(compiled.with_data(**used), **options)
 mu = again["posterior"]["mu"].sel(parameter="alpha").mean().item()
-print(f"nutpie, nothing compiled: {perf_counter() - started:.1f} s; mu of alpha {mu:.2f} (truly 1.0)")
+print(f"nutpie, nothing compiled: {perf_counter() - started:.1f} s")
+print(f"mu of alpha {mu:.2f} (truly 1.0)")
 print(f"\nPicture: slope.png in {folder.name}/")

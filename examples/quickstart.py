@@ -32,9 +32,8 @@ hr.to_table(demo_study())[columns].to_csv(file, index=False)
 print(*file.read_text().splitlines()[:4], sep="\n")
 
 data = hr.behaviour(file, covariates=["group"])
-print(
-    f"\n{data.sizes['subject']} subjects, {data.sizes['trial']:,} trials, arms {', '.join(data['arm'].values)}"
-)
+n_subjects, n_trials = data.sizes["subject"], data.sizes["trial"]
+print(f"\n{n_subjects} subjects, {n_trials:,} trials, arms", *data["arm"].values)
 print(*json.loads(data.attrs["notes"]), sep="\n")
 
 # %%
@@ -47,7 +46,7 @@ model = hr.model("forgetting_q")
 quick = hr.fit_convex(model, data, progress=False)
 mle = hr.fit_mle(model, data, start=quick, certify=1e-3, progress=False)
 proven = int(mle["fit_stats"]["certified"].sum())
-print(f"\nproven best within 0.001 nats: {proven} of {data.sizes['subject']} subjects")
+print(f"\nproven best within 0.001 nats: {proven} of {n_subjects} subjects")
 
 # %%
 # All subjects together
@@ -57,11 +56,18 @@ print(f"\nproven best within 0.001 nats: {proven} of {data.sizes['subject']} sub
 
 formula = {"alpha": "1 + group"}
 post = hr.fit_posterior(
-    model, data, start=quick, formula=formula, method="marginal", random_seed=1, progress=False
+    model,
+    data,
+    start=quick,
+    formula=formula,
+    method="marginal",
+    random_seed=1,
+    progress=False,
 )
 groups = hr.contrast(post, "alpha", "group")
 shown = ["contrast", "quantity", "mean", "eti95_low", "eti95_high"]
-print(f"\nLearning rates, patients minus controls\n\n{groups[shown].round(2).to_string(index=False)}")
+print("\nLearning rates\n")
+print(groups[shown].round(2).to_string(index=False))
 
 # %%
 # Pictures
@@ -84,7 +90,8 @@ population.savefig(folder / "population.png")
 # ``describe`` drafts it from what the fit has on record.
 
 told = hr.describe(post)
-print("\nFor the methods section\n", *told.parts["model"], *told.parts["checks"], sep="\n")
+print("\nFor the methods section\n")
+print(*told.parts["model"], *told.parts["checks"], sep="\n")
 told.to_csv(folder / "parameters.csv")
 post.to_netcdf(folder / "posterior.nc")
-print("\nWritten: study.csv, estimates.png, population.png, parameters.csv, posterior.nc")
+print(f"\nWritten into {folder.name}/:", *sorted(one.name for one in folder.iterdir()))

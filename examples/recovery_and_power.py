@@ -27,7 +27,15 @@ task = hr.Bandit((0.8, 0.2), n_trials=100, reverse_every=25)
 # True values are drawn from ranges, data are simulated and fitted: 4 data sets of 40 subjects.
 
 truth = {"alpha": (0.1, 0.9), "beta": (1.0, 8.0)}
-found = hr.recovery(model, task, truth=truth, n_subjects=40, replications=4, random_seed=1, progress=False)
+found = hr.recovery(
+    model,
+    task,
+    truth=truth,
+    n_subjects=40,
+    replications=4,
+    random_seed=1,
+    progress=False,
+)
 print(found.text)
 
 recovery = hr.plot_recovery(found)
@@ -39,7 +47,9 @@ recovery.savefig(folder / "recovery.png")
 # Rows are the models that made the data, columns those that win by BIC.
 
 models = {name: hr.model(name) for name in ("rw", "forgetting_q", "sticky")}
-which = hr.confusion(models, task, n_subjects=20, replications=4, random_seed=1, progress=False)
+which = hr.confusion(
+    models, task, n_subjects=20, replications=4, random_seed=1, progress=False
+)
 print(f"\nWhich model wins\n\n{which.matrix('bic').round(2).to_string()}")
 
 # %%

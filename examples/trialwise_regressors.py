@@ -34,7 +34,10 @@ folder.mkdir(parents=True, exist_ok=True)
 model = hr.model("rw", start=0.5)
 task = hr.Bandit((0.75, 0.25), n_trials=80, reverse_every=20, missed=0.04)
 rng = np.random.default_rng(2)
-truth = {"alpha": rng.uniform(0.2, 0.7, N_SUBJECTS), "beta": rng.uniform(2, 6, N_SUBJECTS)}
+truth = {
+    "alpha": rng.uniform(0.2, 0.7, N_SUBJECTS),
+    "beta": rng.uniform(2, 6, N_SUBJECTS),
+}
 log = hr.to_table(hr.simulate(model, task, truth, random_seed=rng))
 gaps = pd.Series(rng.uniform(4, 8, len(log)))
 log["onset"] = gaps.groupby(log["subject"]).cumsum().round(2)
@@ -72,13 +75,19 @@ picture.savefig(folder / "subject.png")
 
 def events(own: pd.DataFrame) -> pd.DataFrame:
     kind = np.where(own["prediction_error"].isna(), "missed", "outcome")
-    when = pd.DataFrame({"onset": own["onset"] + OUTCOME_AFTER, "duration": 0.0, "trial_type": kind})
+    when = pd.DataFrame(
+        {"onset": own["onset"] + OUTCOME_AFTER, "duration": 0.0, "trial_type": kind}
+    )
     return when.join(own[REGRESSORS] - own[REGRESSORS].mean())
 
 
 for subject, own in table.groupby("subject"):
     events(own).to_csv(
-        folder / f"sub-{subject:02}_events.tsv", sep="\t", index=False, na_rep="n/a", float_format="%.4f"
+        folder / f"sub-{subject:02}_events.tsv",
+        sep="\t",
+        index=False,
+        na_rep="n/a",
+        float_format="%.4f",
     )
 print("\nsub-01_events.tsv\n")
 print(*(folder / "sub-01_events.tsv").read_text().splitlines()[:4], sep="\n")
@@ -90,10 +99,9 @@ print(*(folder / "sub-01_events.tsv").read_text().splitlines()[:4], sep="\n")
 
 spread = table["prediction_error_sd"].mean() / table["prediction_error"].std()
 print(f"\nsd of a prediction error over draws / over trials: {spread:.2f}")
-pairs = table.groupby("subject")[["value_difference", "p_choice"]].corr().xs("p_choice", level=1)
-print(
-    f"correlation of value difference and p_choice: {pairs['value_difference'].median():.2f} (median subject)"
-)
+pairs = table.groupby("subject")[["value_difference", "p_choice"]].corr()
+alike = pairs.xs("p_choice", level=1)["value_difference"].median()
+print(f"correlation of value difference and p_choice: {alike:.2f} (median subject)")
 
 # %%
 # Every draw
@@ -102,6 +110,7 @@ print(
 
 draws = hr.latents(post, subjects=[1])["prediction_error"]
 means = draws.mean(("chain", "draw")).values
-difference = np.nanmax(np.abs(means - table.loc[table["subject"] == 1, "prediction_error"]))
-print(f"\nlargest difference between the table and the mean of the draws: {difference:.0e}")
-print(f"\nWritten: latents.csv, subject.png and an events file for each subject in {folder.name}/")
+told = table.loc[table["subject"] == 1, "prediction_error"]
+difference = np.nanmax(np.abs(means - told))
+print(f"\nlargest difference between table and mean of draws: {difference:.0e}")
+print(f"\nWritten: latents.csv, subject.png and events files in {folder.name}/")

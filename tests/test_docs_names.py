@@ -41,7 +41,7 @@ def shell(text: str) -> list[str]:
 def wrong_names(text: str) -> Iterator[str]:
     """Attributes of the package that nobody has, in prose and blocks."""
     for name in re.findall(r"\bhr\.([A-Za-z_]\w*)", text):
-        if name not in hierrl._HOME:
+        if name not in {*hierrl._HOME, "__version__"}:
             yield f"hr.{name}"
 
 
