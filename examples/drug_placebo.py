@@ -100,7 +100,6 @@ print(f"{float(spread.mean()):.2f}, 95 % ETI {low:.2f} to {high:.2f}")
 # count the subjects' agreement twice.
 
 slopes = post["posterior"]["alpha:drug[verum]"].mean(("chain", "draw")).to_series()
-print(
-    f"\nSlopes of subjects\n\n{slopes.describe()[['min', '25%', '50%', '75%', 'max']].round(2).to_string()}"
-)
+quartiles = slopes.describe()[["min", "25%", "50%", "75%", "max"]]
+print(f"\nSlopes of subjects\n\n{quartiles.round(2).to_string()}")
 print(f"\nPicture: population.png in {folder.name}/")

@@ -129,3 +129,21 @@ def test_table_of_other_packages_names_is_that_of_the_aliases():
     page = made.PAGE.read_text()
     assert page == made.with_table(page)
     assert page.count("`pst_Q`") == 1
+
+
+@pytest.mark.parametrize(
+    ("latex", "rows", "has"),
+    [
+        (r"a &= b \\ c &= d", 2, "<mtr>"),
+        (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", 2, "<mtr>"),
+        (r"x_{t,i} = \sum_c w_c", 0, "∑"),
+        (r"\hat\theta \sim N(\mu, \sigma^2)", 0, "∼"),
+    ],
+)
+def test_formulas_become_mathml(latex, rows, has):
+    made = pytest.importorskip("formulas", reason="needs what `make docs` installs", exc_type=ImportError)
+    shown = made.mathml(latex, block=True)
+    assert shown.startswith('<math display="block"')
+    assert has in shown
+    assert shown.count("<mtr>") == rows
+    assert "&amp;" not in shown
