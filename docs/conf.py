@@ -5,7 +5,9 @@ from pathlib import Path
 
 import hierrl
 
-sys.path.insert(0, str(Path(__file__).parent))  # our own extensions stand beside this file
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # our own extensions stand beside this file
 
 project = "hierrl"
 author = "The hierrl developers"
@@ -29,7 +31,9 @@ autodoc_typehints = "none"  # numpydoc sections carry the types
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL01", "GL02", "GL03", "PR01", "PR02", "SS03"}
-numpydoc_validation_exclude = {r"^hierrl\.[A-Z]"}  # fields and methods of classes carry their own sentence
+numpydoc_validation_exclude = {
+    r"^hierrl\.[A-Z]"
+}  # fields and methods of classes carry their own sentence
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -37,6 +41,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",  # all are run
     "run_stale_examples": True,  # the package may have changed, if the script has not
     "thumbnail_size": (640, 440),
+    "reset_modules": ("matplotlib", "gallery.short_warnings"),
     "reset_argv": "gallery.arguments",
     "within_subsection_order": "gallery.order",
     "image_scrapers": ("gallery.pictures", "matplotlib"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -37,9 +38,22 @@ def arguments(gallery_conf: dict[str, Any], script: dict[str, Any]) -> list[str]
     return [str(Path(gallery_conf["src_dir"]) / "_build" / "written" / name)]
 
 
-def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+def short_warnings(gallery_conf: dict[str, Any], name: str) -> None:
+    """Show what a warning says, and not where on this machine the script stands."""
+    warnings.formatwarning = lambda message, category, *_, **__: (
+        f"{category.__name__}: {message}\n"
+    )
+
+
+def pictures(
+    block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
+) -> str:
     """Save the figures that a block of code has made and named; pyplot doesn't know those of hierrl."""
-    named = (value for value in block_vars["example_globals"].values() if isinstance(value, Figure))
+    named = (
+        value
+        for value in block_vars["example_globals"].values()
+        if isinstance(value, Figure)
+    )
     paths = []
     for figure in [figure for figure in named if figure not in _SHOWN]:
         _SHOWN.add(figure)

@@ -55,7 +55,12 @@ def blocks(path: Path) -> list[Block]:
     """The blocks of a page, from top to bottom."""
     text = path.read_text(encoding="utf-8")
     return [
-        Block(text.count("\n", 0, one.start("code")), one["code"], one["output"], one["reason"])
+        Block(
+            text.count("\n", 0, one.start("code")),
+            one["code"],
+            one["output"],
+            one["reason"],
+        )
         for one in BLOCK.finditer(text)
     ]
 
@@ -68,9 +73,14 @@ def run(path: Path) -> Iterator[tuple[int, str]]:
             if block.reason is not None:
                 continue
             try:
-                printed = execute(block.code, f"{path.name}, block at line {block.line}", namespace)
+                printed = execute(
+                    block.code, f"{path.name}, block at line {block.line}", namespace
+                )
             except Exception:
-                yield block.line, f"a block fails; what follows was not run\n{traceback.format_exc(limit=-3)}"
+                yield (
+                    block.line,
+                    f"a block fails; what follows was not run\n{traceback.format_exc(limit=-3)}",
+                )
                 return
             wrong = difference(block.output, printed)
             if wrong:
@@ -87,7 +97,11 @@ def execute(code: str, name: str, namespace: dict[str, Any]) -> str:
 
 
 def difference(
-    shown: str | None, printed: str, *, relative: float = RELATIVE, absolute: float = ABSOLUTE
+    shown: str | None,
+    printed: str,
+    *,
+    relative: float = RELATIVE,
+    absolute: float = ABSOLUTE,
 ) -> str:
     """What is wrong with what was printed; nothing if it is alike but for the last digits."""
     if shown is None:
@@ -96,12 +110,16 @@ def difference(
     if len(expected) != len(found):
         return f"The page shows {len(expected)} words and numbers, the block prints {len(found)}"
     for one, other in zip(expected, found, strict=True):
-        if one != other and not near(as_number(one), as_number(other), relative, absolute):
+        if one != other and not near(
+            as_number(one), as_number(other), relative, absolute
+        ):
             return f"The page shows {one!r} where the block prints {other!r}"
     return ""
 
 
-def near(shown: float | None, printed: float | None, relative: float, absolute: float) -> bool:
+def near(
+    shown: float | None, printed: float | None, relative: float, absolute: float
+) -> bool:
     """Two numbers that differ no more than draws on two machines may."""
     if shown is None or printed is None:
         return False
@@ -127,7 +145,9 @@ def main(names: list[str]) -> int:
     for path in [Path(name).resolve() for name in names] or pages():
         for line, text in run(path):
             faults += 1
-            print(json.dumps({"page": str(path), "line": line, "text": text}), flush=True)
+            print(
+                json.dumps({"page": str(path), "line": line, "text": text}), flush=True
+            )
     print(json.dumps({"faults": faults}), flush=True)
     return int(faults > 0)
 
@@ -141,7 +161,11 @@ def setup(app: Any) -> dict[str, bool]:
             return
         command = [sys.executable, __file__]
         environment = os.environ | {"MPLBACKEND": "Agg"}
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        started.append(
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, text=True, env=environment
+            )
+        )
 
     def report(app: Any, env: Any) -> None:
         from sphinx.util import logging
@@ -151,12 +175,18 @@ def setup(app: Any) -> dict[str, bool]:
         process = started.pop()
         told = [json.loads(line) for line in process.communicate()[0].splitlines()]
         for one in told[:-1]:
-            logging.getLogger(__name__).warning("%s", one["text"], location=f"{one['page']}:{one['line']}")
+            logging.getLogger(__name__).warning(
+                "%s", one["text"], location=f"{one['page']}:{one['line']}"
+            )
         if process.returncode not in (0, 1) or "faults" not in told[-1]:
-            logging.getLogger(__name__).warning("Running the pages ended early (%s).", process.returncode)
+            logging.getLogger(__name__).warning(
+                "Running the pages ended early (%s).", process.returncode
+            )
 
     app.add_config_value("run_pages", True, "", [bool])
-    app.connect("builder-inited", begin, priority=1)  # before the gallery, which takes as long
+    app.connect(
+        "builder-inited", begin, priority=1
+    )  # before the gallery, which takes as long
     app.connect("env-updated", report)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
