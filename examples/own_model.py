@@ -127,7 +127,8 @@ data = hr.simulate(MODEL, schedule, truth, random_seed=rng)
 # %%
 # Fits
 # ----
-# From here on it is a model like any other.
+# From here on it is a model like any other. The marginal sampler warns: importance points do not hold on the ridges
+# and edges of this likelihood. NUTS (leave out ``method``) is slower and needs none.
 
 mle = hr.fit_mle(MODEL, data, progress=False)
 post = hr.fit_posterior(
@@ -148,8 +149,7 @@ picture = hr.plot_estimates({"mle": mle, "posterior": post})
 picture.savefig(folder / "estimates.png")
 
 # %%
-# What the sampler says of itself: with this model's ridges and edges the marginal sampler's importance
-# points may fail, and it says so. NUTS (leave out ``method``) is slower and needs none.
+# What the sampler says of itself, in whole sentences.
 
 print("\nThe sampler\n", *hr.describe(post).parts["checks"], sep="\n")
 
