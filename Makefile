@@ -3,12 +3,12 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-models bench-real-models bench-studies calibrate docs gallery check format build clean
+.PHONY: help setup demo test slow bench bench-paper bench-posterior bench-agreement bench-groups bench-own bench-checks bench-comparison bench-models bench-real-models bench-studies calibrate docs pictures check format build clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Options for pytest, for example: make test ARGS="-k kernels"
+# Options for what is run, for example: make test ARGS="-k kernels"
 ARGS ?=
 
 help: ## list the targets
@@ -85,15 +85,16 @@ bench-posterior: setup $(VENV)/.installed-bench ## the posterior engine against 
 	$(BIN)/python benchmarks/posterior.py $(ARGS)
 	$(BIN)/python benchmarks/posterior_page.py
 
-docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html
+# Code of pages and examples is run, which takes minutes. While writing, leave that out:
+# make docs ARGS="-D run_pages=0 -D sphinx_gallery_conf.run_stale_examples=0"
+docs: setup $(VENV)/.installed-docs ## the documentation, into docs/_build/html; runs every example in it
 	rm -rf docs/generated
-	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html docs docs/_build/html $(ARGS)
 	@echo "Open docs/_build/html/index.html"
 
-gallery: setup ## pictures, tables and printed examples that the documentation shows
+pictures: setup ## pictures and tables of the documentation that are kept, not made by `make docs`
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_tables.py
-	MPLBACKEND=Agg $(BIN)/python docs/make_gallery.py
 
 check: setup ## lint, formatting, types
 	$(BIN)/ruff check .
@@ -110,5 +111,5 @@ build: setup ## a wheel, tried in an environment of its own
 	.ci/try-wheel $(BIN)/python dist/*.whl
 
 clean: ## remove what the targets made, except .venv
-	rm -rf build dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build docs/examples docs/generated .pytest_cache .ruff_cache .hypothesis
 	find hierrl tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

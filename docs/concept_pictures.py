@@ -11,7 +11,16 @@ import hierrl as hr
 from hierrl.demo import demo_model, demo_study
 from hierrl.fits import theta_of
 from hierrl.kernels.problem import prepare
-from hierrl.plots.style import COLOURS, GREY, INK, PAGE, PALE, SCREEN_DPI, dress, in_style
+from hierrl.plots.style import (
+    COLOURS,
+    GREY,
+    INK,
+    PAGE,
+    PALE,
+    SCREEN_DPI,
+    dress,
+    in_style,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +40,12 @@ def channels() -> Figure:
     """What happened to one subject, two paths made of it, and the choice probabilities that follow."""
     model = hr.model("subvalue")
     truth = {"alpha": 0.3, "beta": 3.0, "alpha_choice": 0.5, "beta_choice": 1.0}
-    data = hr.simulate(model, hr.Bandit((0.8, 0.2), n_trials=FIRST, reverse_every=20), truth, random_seed=5)
+    data = hr.simulate(
+        model,
+        hr.Bandit((0.8, 0.2), n_trials=FIRST, reverse_every=20),
+        truth,
+        random_seed=5,
+    )
     fit = hr.fit_mle(model, data, progress=False)
     with in_style():
         figure = Figure(figsize=(PAGE, 5.0), dpi=SCREEN_DPI, layout="constrained")
@@ -40,9 +54,14 @@ def channels() -> Figure:
         for rate, colour in zip(RATES, COLOURS, strict=False):
             for row, signal in ((1, "reward"), (2, "choice")):
                 axes[row].plot(
-                    np.arange(1, FIRST + 1), _path(data, signal, rate), color=colour, label=f"rate {rate:g}"
+                    np.arange(1, FIRST + 1),
+                    _path(data, signal, rate),
+                    color=colour,
+                    label=f"rate {rate:g}",
                 )
-        p = hr.latents(fit, parameters={k: [v] for k, v in truth.items()})["probability"].values[:, 0]
+        p = hr.latents(fit, parameters={k: [v] for k, v in truth.items()})[
+            "probability"
+        ].values[:, 0]
         axes[3].plot(np.arange(1, FIRST + 1), p, color=INK)
         titles = (
             "what happened: filled = rewarded",
@@ -69,10 +88,21 @@ def hull() -> Figure:
         axes = figure.subplots(1, 3, sharey=True)
         for ax in axes[:2]:
             for kernel, colour in ((one, COLOURS[0]), (other, COLOURS[1])):
-                ax.plot(LAGS, kernel, "o-", ms=3, color=colour, alpha=1 if ax is axes[0] else 0.3)
+                ax.plot(
+                    LAGS,
+                    kernel,
+                    "o-",
+                    ms=3,
+                    color=colour,
+                    alpha=1 if ax is axes[0] else 0.3,
+                )
         axes[1].plot(LAGS, (one + other) / 2, "o-", ms=3, color=INK)
         axes[2].plot(LAGS, falling, "o-", ms=3, color=GREY)
-        titles = ("the model: one rate", "the hull: mixtures of rates", "the paper's set: any that falls")
+        titles = (
+            "the model: one rate",
+            "the hull: mixtures of rates",
+            "the paper's set: any that falls",
+        )
         for ax, title in zip(axes, titles, strict=True):
             ax.set_title(title)
             ax.set_xlabel("trials ago")
@@ -88,15 +118,21 @@ def certificate() -> Figure:
     model = hr.model(demo_model().name, bounds={"beta": (0, WEIGHT)})
     study = demo_study()
     data = study.isel(
-        subject=[TIGHT], trial=np.flatnonzero(study["trial_subject"] == study["subject"].values[TIGHT])
+        subject=[TIGHT],
+        trial=np.flatnonzero(study["trial_subject"] == study["subject"].values[TIGHT]),
     )
     best = hr.fit_mle(model, data, progress=False)
     problem = prepare(model, data)
     estimate = theta_of(best, problem)[0, 0]
-    alpha, beta = (float(best["posterior"][name].values.ravel()[0]) for name in ("alpha", "beta"))
+    alpha, beta = (
+        float(best["posterior"][name].values.ravel()[0]) for name in ("alpha", "beta")
+    )
     cases = {
         "at the best fit": (estimate, COLOURS[0]),
-        "at a rate lower by a third": (problem.pack({"alpha": [alpha * 2 / 3], "beta": [beta]}), COLOURS[1]),
+        "at a rate lower by a third": (
+            problem.pack({"alpha": [alpha * 2 / 3], "beta": [beta]}),
+            COLOURS[1],
+        ),
     }
     with in_style():
         figure = Figure(figsize=(PAGE, 2.9), dpi=SCREEN_DPI, layout="constrained")
@@ -105,10 +141,20 @@ def certificate() -> Figure:
         for name, (theta, colour) in cases.items():
             price, value = _price(problem, data, theta)
             own = price[np.argmin(np.abs(GRID - _rate(problem, theta)))]
-            bound = value + WEIGHT * max(0.0, price.max()) - _weight(problem, theta) * own
-            ax.plot(GRID, price, color=colour, label=_label(name, value, min(bound, 0.0)))
+            bound = (
+                value + WEIGHT * max(0.0, price.max()) - _weight(problem, theta) * own
+            )
+            ax.plot(
+                GRID, price, color=colour, label=_label(name, value, min(bound, 0.0))
+            )
         ax.axvline(alpha, color=PALE, zorder=0)
-        ax.annotate("the fit's rate", (alpha, 0), xytext=(6, 8), textcoords="offset points", color=INK)
+        ax.annotate(
+            "the fit's rate",
+            (alpha, 0),
+            xytext=(6, 8),
+            textcoords="offset points",
+            color=INK,
+        )
         ax.set_xlabel("rate")
         ax.set_ylabel("price (nats per unit of weight)")
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -123,12 +169,24 @@ def informed() -> Figure:
         figure = Figure(figsize=(PAGE, 4.2), dpi=SCREEN_DPI, layout="constrained")
         axes = figure.subplots(2, 3, sharey=True)
         for row, (name, se) in enumerate((("many trials", 0.15), ("few trials", 1.5))):
-            for ax, (coordinate, drawn) in zip(axes[row], _coordinates(rng, se).items(), strict=True):
-                ax.plot(drawn[0], drawn[1], ".", ms=2, color=COLOURS[0], alpha=0.35, rasterized=True)
+            for ax, (coordinate, drawn) in zip(
+                axes[row], _coordinates(rng, se).items(), strict=True
+            ):
+                ax.plot(
+                    drawn[0],
+                    drawn[1],
+                    ".",
+                    ms=2,
+                    color=COLOURS[0],
+                    alpha=0.35,
+                    rasterized=True,
+                )
                 ax.set_title(f"{coordinate}, {name}")
                 dress(ax)
             axes[row, 0].set_ylabel("log spread of the population")
-        for ax, label in zip(axes[1], ("θ", "(θ − μ) / σ", "z, mapped by the data"), strict=True):
+        for ax, label in zip(
+            axes[1], ("θ", "(θ − μ) / σ", "z, mapped by the data"), strict=True
+        ):
             ax.set_xlabel(label)
     return figure
 
@@ -137,7 +195,15 @@ def _events(ax, data: xr.Dataset) -> None:
     choice, reward = data["choice"].values, data["reward"].values
     trial = np.arange(1, FIRST + 1)
     for paid, face in ((1, INK), (0, "white")):
-        ax.plot(trial[reward == paid], choice[reward == paid], "o", ms=4, mfc=face, mec=INK, mew=0.8)
+        ax.plot(
+            trial[reward == paid],
+            choice[reward == paid],
+            "o",
+            ms=4,
+            mfc=face,
+            mec=INK,
+            mew=0.8,
+        )
     ax.set_yticks([0, 1], ["arm 0", "arm 1"])
     ax.set_ylim(-0.5, 1.5)
 
@@ -156,15 +222,24 @@ def _price(problem, data: xr.Dataset, theta: Floats) -> tuple[Floats, float]:
     """Derivative of the log-likelihood in the weight of a path at each rate, and the log-likelihood."""
     p = problem.probabilities(theta)
     scored = data["scored"].values
-    residual = (np.eye(p.shape[1])[np.maximum(data["choice"].values, 0)] - p) * scored[:, None]
+    residual = (np.eye(p.shape[1])[np.maximum(data["choice"].values, 0)] - p) * scored[
+        :, None
+    ]
     fit = hr.fit_mle(problem.model, data, progress=False)
-    paths = (hr.latents(fit, parameters={"alpha": [a], "beta": [1.0]})["value"].values for a in GRID)
-    loglik = np.log(p[np.arange(len(p)), np.maximum(data["choice"].values, 0)])[scored].sum()
+    paths = (
+        hr.latents(fit, parameters={"alpha": [a], "beta": [1.0]})["value"].values
+        for a in GRID
+    )
+    loglik = np.log(p[np.arange(len(p)), np.maximum(data["choice"].values, 0)])[
+        scored
+    ].sum()
     return np.array([(residual * path).sum() for path in paths]), float(loglik)
 
 
 def _label(name: str, value: float, bound: float) -> str:
-    return f"{name}: loglik {value:.1f}, bound {bound:.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{name}: loglik {value:.1f}, bound {bound:.1f}".replace(
+        "-", "\N{MINUS SIGN}"
+    )
 
 
 def _rate(problem, theta: Floats) -> float:
@@ -175,7 +250,9 @@ def _weight(problem, theta: Floats) -> float:
     return float(np.ravel(theta)[problem.model.names.index("beta")])
 
 
-def _coordinates(rng: np.random.Generator, se: float) -> dict[str, tuple[Floats, Floats]]:
+def _coordinates(
+    rng: np.random.Generator, se: float
+) -> dict[str, tuple[Floats, Floats]]:
     """Draws of a normal hierarchy (mean 0, one subject with measurement error `se`, others that tell of the spread)."""
     y = np.concatenate([[1.0], rng.normal(0, 0.8, N_OTHERS)])
     log_sigma = np.linspace(-2.5, 1.2, 800)

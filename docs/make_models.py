@@ -9,15 +9,13 @@ A test checks that the first would change nothing, and that the examples still p
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import re
-import warnings
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
+from running import execute
 
 import hierrl as hr
 from hierrl.convex.steps import uncontained
@@ -29,8 +27,13 @@ from hierrl.models.meanings import meanings, needs
 from hierrl.models.notation import LATEX
 
 FOLDER = Path(__file__).parent / "models"
-BEGIN, END = "<!-- derived by docs/make_models.py -->", "<!-- end of what is derived -->"
-EXAMPLE = re.compile(r"(```python\n(?P<code>.*?)```\n)(\n```text\n.*?```\n)?", re.DOTALL)
+BEGIN, END = (
+    "<!-- derived by docs/make_models.py -->",
+    "<!-- end of what is derived -->",
+)
+EXAMPLE = re.compile(
+    r"(```python\n(?P<code>.*?)```\n)(\n```text\n.*?```\n)?", re.DOTALL
+)
 
 RANGES = (
     "Ranges are the bounds of point fits, for rewards divided by the largest absolute reward of the data; `bounds=` "
@@ -46,7 +49,11 @@ EVERY_MODEL = (
 def main() -> None:
     """Rewrite the pages whose derived part has changed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--examples", action="store_true", help="run the examples and show what they print")
+    parser.add_argument(
+        "--examples",
+        action="store_true",
+        help="run the examples and show what they print",
+    )
     run = parser.parse_args().examples
     for path in pages():
         text = path.read_text()
@@ -66,7 +73,9 @@ def renewed(path: Path) -> str:
     """The text of a page with its derived part made anew."""
     text = path.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{path} must have the lines {BEGIN!r} and {END!r}, each once.")
+        raise ValueError(
+            f"{path} must have the lines {BEGIN!r} and {END!r}, each once."
+        )
     before, rest = text.split(BEGIN)
     part = index() if path.stem == "index" else derived(path.stem)
     return f"{before}{BEGIN}\n\n{part}\n\n{END}{rest.split(END)[1]}"
@@ -74,11 +83,7 @@ def renewed(path: Path) -> str:
 
 def shown(block: re.Match[str]) -> str:
     """A block of code followed by what it prints."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        exec(compile(block["code"], "example", "exec"), {})
-    return f"{block[1]}\n```text\n{printed.getvalue()}```\n"
+    return f"{block[1]}\n```text\n{execute(block['code'], 'example', {})}```\n"
 
 
 def derived(name: str) -> str:
@@ -118,7 +123,8 @@ def index() -> str:
 def _equations(name: str) -> str:
     model = hr.model(name)
     told = [
-        (r"[\dots]" if symbol == "[...]" else symbol, meaning) for symbol, meaning in legend(model, LATEX)
+        (r"[\dots]" if symbol == "[...]" else symbol, meaning)
+        for symbol, meaning in legend(model, LATEX)
     ]
     where = "; ".join(f"${symbol}$: {meaning}" for symbol, meaning in told)
     return f"$$\n{model.latex}\n$$\n\n{where}."
@@ -130,7 +136,9 @@ def _parameters(name: str) -> str:
     for one in meanings(model):
         arm = "i" if model.parameter(one.name).kind == "bias" else ""
         symbol = f"${LATEX.parameter(one.name, arm)}$"
-        rows.append((f"`{one.name}`", symbol, one.range, one.unit or "-", one.link, one.text))
+        rows.append(
+            (f"`{one.name}`", symbol, one.range, one.unit or "-", one.link, one.text)
+        )
     return _table(("parameter", "symbol", "range", "unit", "link", "meaning"), rows)
 
 
@@ -146,10 +154,16 @@ def _abilities(name: str) -> str:
                 f"That makes up to {2**signs} convex problems for each subject, one for each case of signs."
             )
     else:
-        lines.append("`fit_convex` estimates the parameters all the same; `certify=` is refused.")
+        lines.append(
+            "`fit_convex` estimates the parameters all the same; `certify=` is refused."
+        )
     reason = uncontained(prepare(model, _any_data()))
     falling = '[Falling kernels](../certificate.md) (`relaxation="monotone"`)'
-    lines.append(f"{falling} contain the model too." if not reason else f"{falling} give no bound. {reason}")
+    lines.append(
+        f"{falling} contain the model too."
+        if not reason
+        else f"{falling} give no bound. {reason}"
+    )
     return re.sub(r"learner='(\w+)'", r'`learner="\1"`', " ".join(lines))
 
 
@@ -175,7 +189,9 @@ def _codes(names: list[str]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
+    return "\n".join(
+        f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)
+    )
 
 
 @cache

@@ -20,7 +20,9 @@ CONCEPTS = ("channels", "hull", "certificate", "informed")
 def main() -> None:
     """Save all pictures, or those of the page on concepts, which take less time."""
     FOLDER.mkdir(exist_ok=True)
-    pictures = {f"concept_{name}": getattr(concept_pictures, name)() for name in CONCEPTS}
+    pictures = {
+        f"concept_{name}": getattr(concept_pictures, name)() for name in CONCEPTS
+    }
     pictures |= {} if "--concepts" in sys.argv else of_the_demo()
     for name, figure in pictures.items():
         figure.savefig(FOLDER / f"{name}.png", dpi=DPI, bbox_inches="tight")
@@ -33,7 +35,9 @@ def of_the_demo() -> dict:
     fits = {
         "convex": quick,
         "mle": hr.fit_mle(model, data, start=quick, certify=1e-3),
-        "posterior": hr.fit_posterior(model, data, start=quick, formula=FORMULA, random_seed=1),
+        "posterior": hr.fit_posterior(
+            model, data, start=quick, formula=FORMULA, random_seed=1
+        ),
     }
     kernels = hr.fit_convex(model, data, relaxation="monotone")
     return {

@@ -12,9 +12,20 @@ def alias_table() -> str:
     """Their name, our call, their parameters in ours; names that stand for the same are in one row."""
     rows: dict[str, list[str]] = {}
     for name, alias in ALIASES.items():
-        rows.setdefault(f"{_call(alias)} | {_parameters(alias)}", []).append(f"`{name}`")
+        rows.setdefault(f"{_call(alias)} | {_parameters(alias)}", []).append(
+            f"`{name}`"
+        )
     lines = [f"| {', '.join(names)} | {rest} |" for rest, names in rows.items()]
-    return "\n".join(["| hBayesDM | here | its parameters, in ours |", "| :-- | :-- | :-- |", *lines]) + "\n"
+    return (
+        "\n".join(
+            [
+                "| hBayesDM | here | its parameters, in ours |",
+                "| :-- | :-- | :-- |",
+                *lines,
+            ]
+        )
+        + "\n"
+    )
 
 
 def with_table(page: str) -> str:
@@ -29,7 +40,9 @@ def _call(alias: Alias) -> str:
 
 
 def _parameters(alias: Alias) -> str:
-    return ", ".join(f"`{theirs}` = `{ours}`" for theirs, ours in alias.parameters.items())
+    return ", ".join(
+        f"`{theirs}` = `{ours}`" for theirs, ours in alias.parameters.items()
+    )
 
 
 if __name__ == "__main__":

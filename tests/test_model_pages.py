@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
+import importlib
 import inspect
-import io
 import re
-import warnings
 from pathlib import Path
 
 import pytest
 
 import hierrl as hr
 from hierrl.models.catalogue import CATALOGUE
-from tests.test_docs import assert_alike
+from tests.code_of_pages import running
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "models"
 OTHERS = ("index", "options", "adding", "references")
 LONG = ("gain_loss_decay", "pvl_delta", "pvl_decay", "vpp", "orl")
 """Their examples take more than five seconds each."""
-BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<output>.*?)```)?", re.DOTALL)
 HEADINGS = ["Equations", "Parameters", "What the convex step can do", "Data it needs", "Source", "Example"]
 
 
@@ -30,12 +26,7 @@ def page(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_models", FOLDER.parent / "make_models.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("make_models")
 
 
 def test_every_model_has_a_page_and_every_page_a_model():
@@ -73,15 +64,9 @@ def test_a_page_names_each_parameter_with_its_bounds(name):
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in [*CATALOGUE, "options"]],
 )
 def test_an_example_prints_what_is_shown(name):
-    blocks = list(BLOCK.finditer(page(name)))
-    assert blocks
-    for block in blocks:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            exec(compile(block["code"], f"{name}.md", "exec"), {})
-        assert block["output"], f"{name}.md does not show what this prints"
-        assert_alike(block["output"], printed.getvalue())
+    path = FOLDER / f"{name}.md"
+    assert all(block.output for block in running.blocks(path))  # of the last one too
+    assert list(running.run(path)) == []
 
 
 def test_every_source_is_among_the_references():

@@ -2,59 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"```python\n(?P<code>.*?)```\s*```text\n(?P<output>.*?)```", re.DOTALL)
+from tests.code_of_pages import running
+
+ROOT = running.README.parent
+README = running.README.read_text()
 
 MOST_LINES = 15
 LARGEST_PICTURE = 200_000
 """Bytes."""
 RELATIVE, ABSOLUTE = 0.15, 0.03
-"""How far numbers may be from those shown: a sampler's draws differ a little between machines."""
+"""How far numbers may be from those shown: less than on other pages."""
 
 
-def block() -> re.Match[str]:
-    found = BLOCK.search(README)
-    assert found is not None, "the README has no python block followed by its output"
-    return found
-
-
-def pieces(text: str) -> list[str]:
-    """Words and numbers; a number that runs into punctuation stands alone."""
-    return re.findall(r"[-+]?\d[\d,]*(?:\.\d+)?|[^\s\d]+", text.replace("−", "-"))
-
-
-def as_number(piece: str) -> float | None:
-    try:
-        return float(piece.replace(",", ""))
-    except ValueError:
-        return None
+def block():
+    (only,) = running.blocks(running.README)
+    return only
 
 
 @pytest.mark.slow
 def test_code_runs_and_prints_what_is_shown():
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(block()["code"], "README.md", "exec"), {})
-    shown, found = pieces(block()["output"]), pieces(printed.getvalue())
-    assert len(shown) == len(found), printed.getvalue()
-    for expected, given in zip(shown, found, strict=True):
-        number = as_number(expected)
-        if number is None:
-            assert given == expected
-        else:
-            assert as_number(given) == pytest.approx(number, rel=RELATIVE, abs=ABSOLUTE), printed.getvalue()
+    printed = running.execute(block().code, "README.md", {})
+    wrong = running.difference(block().output, printed, relative=RELATIVE, absolute=ABSOLUTE)
+    assert not wrong, printed
 
 
 def test_code_is_short():
-    lines = [line for line in block()["code"].splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in block().code.splitlines() if line.strip() and not line.startswith("#")]
     assert len(lines) <= MOST_LINES
 
 
