@@ -58,3 +58,18 @@ def test_commands_shown_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"^make (\w+)", shell, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize(
+    ("number", "page", "claim"),
+    [
+        ("222 times", "speed", r"typical\*, nuts, against Stan \|.*\| 222\.0 times"),
+        ("32.8 times", "speed", r"typical\*, nuts, against PyMC scan \|.*\| 32\.8 times"),
+        ("12.9 times", "speed", r"typical\*, nuts, against NumPyro at its best \|.*\| 12\.9 times"),
+        ("65 %", "paper", r"\(`fit_convex`\) closer .* than `rlfit` \+ recovery, \*basic 2arm\* \|.*\| 65 %"),
+        ("1/347", "paper", r"basic 2arm\*, end to end \|.*\| 347 times"),
+    ],
+)
+def test_speed_is_what_was_measured(number, page, claim):
+    assert number in README
+    assert re.search(claim, (ROOT / "docs" / f"{page}.md").read_text())
