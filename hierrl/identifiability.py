@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from scipy.stats import norm
 
 from hierrl.compare.estimates import inside
 from hierrl.fits import check_fit, data_of, problem_of, settings_of, theta_of
 from hierrl.formulas import design_matrices
+from hierrl.importance import highest_modes
 from hierrl.kernels.problem import Problem
-from hierrl.marginal import importance_points, posterior_moments, weights
+from hierrl.marginal import enough, importance_points, posterior_moments, weights
 from hierrl.models.channels import Weight
 from hierrl.models.model import Model, Parameter
+from hierrl.prior.empirical import starts
 from hierrl.prior.weak import scales_of
 from hierrl.summary.intervals import TAIL
 
@@ -44,7 +47,8 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
     covariates: posterior mean of σ², plus the variance of the population's mean.
     A point fit has no variances. There, Var(θ) is what `weak_prior` leaves open of a subject (the variance of the
     population's median plus that of subjects around it), and Var(θ | choices) that of the subject's posterior under
-    this prior alone, by importance sampling; no curvature at the estimate, which says nothing where that is on a bound.
+    this prior alone, by importance sampling (where too few points count, from the curvature at its mode); no curvature
+    at the estimate, which says nothing where that is on a bound.
 
     A rate shapes choices through its weight only: with a weight near 0 nothing can be known of the rate, however
     many trials there are. ``channel_nats`` tells: the log-likelihood at the posterior mean minus the one with the
@@ -151,15 +155,21 @@ def _population_variance(fit: xr.DataTree, problem: Problem) -> FloatArray:
 
 def _from_points(fit: xr.DataTree, problem: Problem) -> _Known:
     mean, variance = _weakly(problem, data_of(fit))
-    sd = np.sqrt(variance)
-    points = importance_points(problem, mean, sd, n_points=N_POINTS, random_seed=SEED)
+    sd, estimate = np.sqrt(variance), theta_of(fit, problem)[0, 0]
+    modes = highest_modes(problem, mean, sd, starts=(starts(problem, fit), mean))
+    points = importance_points(problem, mean, sd, n_points=N_POINTS, modes=modes, random_seed=SEED)
     center, covariance = posterior_moments(points, mean, sd)
     low, high = _weighted_ends(points.eta, weights(points, mean, sd))
+    few = ~enough(points, mean, sd)
+    if few.any():  # a point with all the weight would look like certainty
+        center[few], covariance[few] = modes.eta[few], modes.covariance[few]
+        reach = norm.isf(TAIL) * np.sqrt(np.diagonal(covariance[few], axis1=1, axis2=2))
+        low[few], high[few] = center[few] - reach, center[few] + reach
     return _Known(
         center=center,
         covariance=covariance,
         variance=np.broadcast_to(variance, center.shape),
-        estimate=theta_of(fit, problem)[0, 0],
+        estimate=estimate,
         low=problem.from_link(low),
         high=problem.from_link(high),
     )

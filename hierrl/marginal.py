@@ -258,6 +258,12 @@ def diagnose(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[Fl
     return judge_weights(weights(points, mean, sd))
 
 
+def enough(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """(S,) whether the points tell means and covariances given the population: no heavy tail, and enough that count."""
+    size, k_hat = diagnose(points, mean, sd)
+    return (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * points.eta.shape[1])
+
+
 def judge_weights(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Effective sample size (S,) and Pareto k (S,; NaN where no weight is finite) of normalised weights (S, J)."""
     return effective_size(weight), tail_index(weight)
@@ -323,8 +329,8 @@ def sites(
         cores=cores,
         progress=progress,
     )
-    size, k_hat = diagnose(points, mean, sd)
-    good = (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * problem.n_parameters)
+    k_hat = diagnose(points, mean, sd)[1]
+    good = enough(points, mean, sd)
     centre, curvature = modes.eta.copy(), positive_part(modes.curvature)
     if good.any():
         centre[good], covariance = posterior_moments(points.take(good), mean[good], sd[good])

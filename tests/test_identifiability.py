@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import sampled
 import xarray as xr
@@ -124,3 +125,15 @@ def test_estimates_are_in_raw_units_and_every_kind_of_parameter_has_its_row():
 def test_no_fit_is_refused():
     with pytest.raises(TypeError, match="A fit is the DataTree"):
         hr.identifiability(random_behaviour())  # type: ignore[arg-type]
+
+
+def test_people_with_thousands_of_trials_are_known_well_but_not_for_certain(shared_data):
+    table = pd.read_csv(shared_data("dezfouli_clinical_2arm"))
+    hard = ["s_21_d", "s_037_", "s_20_d"]  # likelihoods with several modes, far from the middle of the prior
+    data = hr.behaviour(table[table["subject"].isin(hard)])
+    found = hr.identifiability(hr.fit_mle(hr.model("subvalue"), data, progress=False))
+    assert (found["high"] > found["low"]).all()
+    told = found[found["information"] > 0.9]
+    assert len(told) > 3
+    width = told["high"] - told["low"]
+    assert told["estimate"].between(told["low"] - width, told["high"] + width).all()

@@ -5,8 +5,11 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+import hierrl as hr
+from hierrl.importance import highest_modes, penalised_modes
 from hierrl.importance.mixtures import N_RESAMPLED, parts_of, resampled
 from hierrl.importance.pareto import pareto_k, tail_index
+from hierrl.kernels.problem import prepare
 
 N_SETS = 400
 
@@ -91,3 +94,18 @@ def test_one_part_has_the_moments_of_the_points():
     centre, covariance = parts_of(eta, weight, 1)
     np.testing.assert_allclose(centre[0], eta.mean(axis=2), atol=1e-9)
     np.testing.assert_allclose(covariance[0], [np.cov(one, bias=True) for one in eta], rtol=0.02, atol=0.02)
+
+
+def test_the_highest_mode_is_found_from_any_of_the_starts():
+    task = hr.Bandit((0.8, 0.2), n_trials=120, reverse_every=30)
+    truth = {"alpha": 0.3, "beta": 0.5, "alpha_choice": [0.05, 0.9, 0.4], "beta_choice": [8.0, 3.0, -2.0]}
+    model = hr.model("subvalue")
+    problem = prepare(model, hr.simulate(model, task, truth, random_seed=1))
+    rng = np.random.default_rng(8)
+    begins = [np.zeros(4), *rng.normal(0, 2, (4, 3, 4))]
+    one_by_one = [penalised_modes(problem, 0.0, 3.0, start=np.broadcast_to(b, (3, 4))) for b in begins]
+    best = highest_modes(problem, 0.0, 3.0, starts=begins)
+    np.testing.assert_array_equal(best.value, np.max([one.value for one in one_by_one], axis=0))
+    assert (best.value > one_by_one[0].value - 1e-9).all()
+    loglik = problem.loglik(problem.from_link(best.eta))
+    np.testing.assert_allclose(best.value, loglik + norm.logpdf(best.eta, 0, 3).sum(axis=1), atol=1e-8)

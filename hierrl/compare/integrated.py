@@ -27,7 +27,7 @@ from hierrl.compare.point_evidence import laplace
 from hierrl.compare.units import Units, session_of_rows, subject_of_rows
 from hierrl.data.table import counted, listed
 from hierrl.fits import data_of, model_of, settings_of
-from hierrl.importance.modes import FARTHEST, Modes, penalised_modes, pooled_modes
+from hierrl.importance.modes import FARTHEST, Modes, highest_modes, pooled_modes
 from hierrl.importance.pareto import GOOD_K, smoothed_weights
 from hierrl.kernels.problem import Problem
 from hierrl.marginal import Points, draw_points, importance_points, judge_weights
@@ -165,10 +165,8 @@ class Integrated:
             some = np.flatnonzero(place == round_)
             who = units.subject[some]
             part = self._problem_without(units, some)
-            begins = (self.layout.centre[who], mean[who])
-            ways = [penalised_modes(part, mean[who], sd[who], start=begin) for begin in begins]
-            better = (ways[1].value > ways[0].value).astype(np.int64)
-            found |= {int(unit): ways[better[k]].take([k]) for k, unit in enumerate(some)}
+            best = highest_modes(part, mean[who], sd[who], starts=(self.layout.centre[who], mean[who]))
+            found |= {int(unit): best.take([k]) for k, unit in enumerate(some)}
         return pooled_modes([found[unit] for unit in range(units.size)])
 
     def _problem_without(self, units: Units, some: npt.NDArray[np.int64]) -> Problem | SessionProblem:

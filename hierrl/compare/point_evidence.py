@@ -13,7 +13,7 @@ from hierrl.compare.leave_out import Scores
 from hierrl.data.table import counted
 from hierrl.fits import data_of, model_of, problem_of, settings_of
 from hierrl.formulas import design_matrices
-from hierrl.importance import Modes, penalised_modes
+from hierrl.importance import Modes, highest_modes
 from hierrl.importance.pareto import GOOD_K
 from hierrl.marginal import diagnose, importance_points, log_marginals
 from hierrl.prior import Prior, empirical_prior, weak_prior
@@ -51,7 +51,7 @@ def evidence_under_prior(
     """
     problem = problem_of(fit)
     mean, sd, words = subject_prior(fit, name, prior, random_seed)
-    modes = penalised_modes(problem, mean, sd, start=starts(problem, fit))
+    modes = highest_modes(problem, mean, sd, starts=(starts(problem, fit), mean))
     whose = repr(name) if isinstance(prior, Mapping) else "every model"
     notes, has_trials = (f"Prior of {whose}: {words}",), problem.n_scored > 0
     if method == "laplace":

@@ -75,6 +75,29 @@ class _Climb:
         return _Climb(*(values[where] for values in vars(self).values()))
 
 
+def highest_modes(
+    problem: Problem | SessionProblem,
+    mean: npt.ArrayLike,
+    sd: npt.ArrayLike,
+    *,
+    starts: Sequence[npt.ArrayLike],
+) -> Modes:
+    """The highest of each subject's `penalised_modes` from several starts, (S, P) or what broadcasts to it.
+
+    Under a wide population likelihoods have several modes, nats or hundreds of nats apart, and from the population's
+    mean the climb often ends at a low one.
+    """
+    shape = (problem.n_subjects, problem.n_parameters)
+    ways = [penalised_modes(problem, mean, sd, start=np.broadcast_to(start, shape)) for start in starts]
+    best = np.argmax([way.value for way in ways], axis=0)
+    names = vars(ways[0])
+    return Modes(*(_picked([getattr(way, name) for way in ways], best) for name in names))
+
+
+def _picked(values: Sequence[npt.NDArray], which: npt.NDArray[np.int64]) -> npt.NDArray:
+    return np.stack(values)[which, np.arange(which.size)]
+
+
 def penalised_modes(
     problem: Problem | SessionProblem,
     mean: npt.ArrayLike,

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hierrl.compare.point_evidence import laplace
 from hierrl.data import split
 from hierrl.fits import problem_of, theta_of
-from hierrl.importance.modes import penalised_modes
-from hierrl.kernels.problem import Problem, prepare
+from hierrl.importance import highest_modes
+from hierrl.kernels.problem import Problem
 from hierrl.models.model import Model
 from hierrl.prior import weak_prior
+from hierrl.prior.empirical import starts
 from hierrl.studies.designs import joined, laid_out_alike, split_by_set
 from hierrl.studies.estimates import point_fit
 
@@ -73,13 +75,12 @@ def _together(
     options: Mapping[str, Any],
 ) -> dict[str, FloatArray]:
     found: dict[str, FloatArray] = {}
-    if {"aic", "bic"} & set(criteria):
+    if {"aic", "bic", "laplace"} & set(criteria):
         fit = point_fit(model, data, estimator, options)
         problem, loglik = problem_of(fit), fit.children["fit_stats"].dataset["loglik"].values
+        found["laplace"] = _laplace(problem, fit, data)
         found["aic"] = loglik - problem.n_parameters
         found["bic"] = loglik - 0.5 * problem.n_parameters * np.log(np.maximum(problem.n_scored, 1))
-    if "laplace" in criteria:
-        found["laplace"] = _laplace(model, data)
     if "held_out" in criteria:
         train, test = split(data, last=last)
         fit = point_fit(model, train, estimator, options)
@@ -88,15 +89,10 @@ def _together(
     return {name: found[name] for name in criteria}
 
 
-def _laplace(model: Model, data: xr.Dataset) -> FloatArray:
-    r"""Log evidence (S,) by Laplace's approximation at the mode under the weak prior of one subject.
-
-    .. math:: \log p(y) \approx \ell(\hat\eta) + \log N(\hat\eta | m, s^2) + \tfrac P2 \log 2\pi - \tfrac12 \log |H|
-    """
-    problem = prepare(model, data)
-    modes = penalised_modes(problem, *subject_prior(problem, data))
-    _, log_determinant = np.linalg.slogdet(modes.precision)
-    return modes.value + 0.5 * problem.n_parameters * np.log(2 * np.pi) - 0.5 * log_determinant
+def _laplace(problem: Problem, fit: xr.DataTree, data: xr.Dataset) -> FloatArray:
+    """Log evidence (S,) by Laplace's approximation at the highest mode under the weak prior of one subject."""
+    mean, sd = subject_prior(problem, data)
+    return laplace(highest_modes(problem, mean, sd, starts=(starts(problem, fit), mean)))
 
 
 def subject_prior(problem: Problem, data: xr.Dataset) -> tuple[FloatArray, FloatArray]:
