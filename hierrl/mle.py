@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,10 @@ SPREAD = (0.005, 0.05, 0.2, 0.5, 0.85)
 CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 """By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
 
-SEARCHED = 6
-"""Further starts where exponents, start values or states shape the paths."""
+SEARCHED, ROUND = 36, 4
+"""At most so many further starts where exponents, start values or states shape the paths, so many at a time."""
+AGREEING, SAME = 3, 0.01
+"""Rounds that must reach the same maximum, and nats within which it is the same: then a subject needs no more."""
 
 
 def fit_mle(
@@ -176,7 +179,28 @@ def _climb(
     if not loose.any():
         return best
     more = _spread(problem, candidates[0], loose, cores=cores)
-    return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
+    return _climb_in_rounds(problem, best, more, **run)
+
+
+def _climb_in_rounds(
+    problem: Problem, best: Maximum, starts: FloatArray, *, progress: bool, **run: Any
+) -> Maximum:
+    """The best of `best` and of the climbs from starts (S, K, P): a few at a time, until rounds agree.
+
+    Most subjects have one maximum, which the first rounds find; likelihoods with many maxima get all starts.
+    """
+    agreed = np.zeros(problem.n_subjects, dtype=np.int64)
+    for k in range(0, starts.shape[1], ROUND):
+        wanted = (agreed < AGREEING)[:, None, None]
+        if np.isnan(batch := np.where(wanted, starts[:, k : k + ROUND], np.nan)).all():
+            break
+        found = maximise(problem, batch, progress=progress and k == 0, **run)
+        agrees = np.abs(found.loglik - best.loglik) <= SAME
+        agreed = np.where(found.loglik > best.loglik + SAME, 1, agreed + agrees)
+        best = _better(best, found)
+        if not found.done.all():
+            break
+    return best
 
 
 def _climb_scattered(
