@@ -32,7 +32,7 @@ CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 """By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
 
 SEARCHED, ROUND = 36, 4
-"""At most so many further starts where exponents, start values or states shape the paths, so many at a time."""
+"""At most so many further starts where more than two rates shape the paths, so many at a time."""
 AGREEING, SAME = 3, 0.01
 """Rounds that must reach the same maximum, and nats within which it is the same: then a subject needs no more."""
 
@@ -178,8 +178,11 @@ def _climb(
         return best._replace(converged=best.converged & ~loose, done=best.done & ~loose)
     if not loose.any():
         return best
-    more = _spread(problem, candidates[0], loose, cores=cores)
-    return _climb_in_rounds(problem, best, more, **run)
+    if (more := _spread(problem, candidates[0], loose, cores=cores)).shape[1]:
+        best = _better(best, maximise(problem, more, **run))
+    if not best.done.all() or not _needs_search(problem):
+        return best
+    return _climb_in_rounds(problem, best, search(problem, keep=SEARCHED, wanted=loose, cores=cores), **run)
 
 
 def _climb_in_rounds(
@@ -322,10 +325,10 @@ def _spread(
 ) -> FloatArray:
     """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted.
 
-    Where other parameters than rates shape the paths, the best of a set that is spread over all of them.
+    None where other parameters than rates shape the paths: a search spreads over all of them.
     """
     if any(parameter.is_shape and parameter.kind != "rate" for _, parameter, _ in problem.scalars):
-        return search(problem, keep=SEARCHED, wanted=wanted, cores=cores)
+        return np.empty((problem.n_subjects, 0, problem.n_parameters))
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
     if rates.sum() in CORNERS:
@@ -337,6 +340,12 @@ def _spread(
         at_rate = maximise(problem, problem.clip(at), free=concave_scalars(problem), cores=cores)
         spread = np.concatenate([spread, np.where(wanted[:, None], at_rate.theta, np.nan)[:, None]], axis=1)
     return spread
+
+
+def _needs_search(problem: Problem) -> bool:
+    """Whether paths have a shape that spread rates don't cover: three rates and more, or other parameters."""
+    kinds = [parameter.kind for _, parameter, _ in problem.scalars if parameter.is_shape]
+    return len(kinds) > 2 or any(kind != "rate" for kind in kinds)
 
 
 def _outcome(
