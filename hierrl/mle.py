@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,10 @@ SPREAD = (0.005, 0.05, 0.2, 0.5, 0.85)
 CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 """By the number of a model's rates, those whose combinations are further starts. Slow ones have basins of their own."""
 
-SEARCHED = 6
-"""Further starts where exponents, start values or states shape the paths."""
+SEARCHED, ROUND = 36, 4
+"""At most so many further starts where more than two rates shape the paths, so many at a time."""
+AGREEING, SAME = 3, 0.01
+"""Rounds that must reach the same maximum, and nats within which it is the same: then a subject needs no more."""
 
 
 def fit_mle(
@@ -175,8 +178,32 @@ def _climb(
         return best._replace(converged=best.converged & ~loose, done=best.done & ~loose)
     if not loose.any():
         return best
-    more = _spread(problem, candidates[0], loose, cores=cores)
-    return _better(best, maximise(problem, more, **run)) if more.shape[1] else best
+    if (more := _spread(problem, candidates[0], loose, cores=cores)).shape[1]:
+        best = _better(best, maximise(problem, more, **run))
+    if not best.done.all() or not _needs_search(problem):
+        return best
+    return _climb_in_rounds(problem, best, search(problem, keep=SEARCHED, wanted=loose, cores=cores), **run)
+
+
+def _climb_in_rounds(
+    problem: Problem, best: Maximum, starts: FloatArray, *, progress: bool, **run: Any
+) -> Maximum:
+    """The best of `best` and of the climbs from starts (S, K, P): a few at a time, until rounds agree.
+
+    Most subjects have one maximum, which the first rounds find; likelihoods with many maxima get all starts.
+    """
+    agreed = np.zeros(problem.n_subjects, dtype=np.int64)
+    for k in range(0, starts.shape[1], ROUND):
+        wanted = (agreed < AGREEING)[:, None, None]
+        if np.isnan(batch := np.where(wanted, starts[:, k : k + ROUND], np.nan)).all():
+            break
+        found = maximise(problem, batch, progress=progress and k == 0, **run)
+        agrees = np.abs(found.loglik - best.loglik) <= SAME
+        agreed = np.where(found.loglik > best.loglik + SAME, 1, agreed + agrees)
+        best = _better(best, found)
+        if not found.done.all():
+            break
+    return best
 
 
 def _climb_scattered(
@@ -298,10 +325,10 @@ def _spread(
 ) -> FloatArray:
     """Starts (S, K, P) at spread rates with the weights solved for at them; NaN for subjects that aren't wanted.
 
-    Where other parameters than rates shape the paths, the best of a set that is spread over all of them.
+    None where other parameters than rates shape the paths: a search spreads over all of them.
     """
     if any(parameter.is_shape and parameter.kind != "rate" for _, parameter, _ in problem.scalars):
-        return search(problem, keep=SEARCHED, wanted=wanted, cores=cores)
+        return np.empty((problem.n_subjects, 0, problem.n_parameters))
     rates = np.array([parameter.kind == "rate" for _, parameter, _ in problem.scalars])
     patterns = [np.full(rates.sum(), rate) for rate in SPREAD]
     if rates.sum() in CORNERS:
@@ -313,6 +340,12 @@ def _spread(
         at_rate = maximise(problem, problem.clip(at), free=concave_scalars(problem), cores=cores)
         spread = np.concatenate([spread, np.where(wanted[:, None], at_rate.theta, np.nan)[:, None]], axis=1)
     return spread
+
+
+def _needs_search(problem: Problem) -> bool:
+    """Whether paths have a shape that spread rates don't cover: three rates and more, or other parameters."""
+    kinds = [parameter.kind for _, parameter, _ in problem.scalars if parameter.is_shape]
+    return len(kinds) > 2 or any(kind != "rate" for kind in kinds)
 
 
 def _outcome(

@@ -84,10 +84,10 @@ def weigh(
     done, seconds = over_subjects(
         work, problem.n_rows, cores=cores, keep=True, progress=progress, description="Recovery"
     )
-    theta = starts.copy()
-    for scalar, found in scalars_from(terms, list(np.moveaxis(coefficient * sign, -1, 0))).items():
+    theta, totals = starts.copy(), list(np.moveaxis(coefficient * sign, -1, 0))
+    for scalar, found in scalars_from(terms, totals).items():
         theta[:, :, scalar] = found
-    return Weighed(problem.clip(theta), value, done, seconds)
+    return Weighed(problem.clip(_lifted(problem, terms, totals, problem.clip(theta))), value, done, seconds)
 
 
 def scalars_from(terms: Sequence[OwnTerm], totals: Sequence[FloatArray]) -> dict[int, FloatArray]:
@@ -106,6 +106,25 @@ def scalars_from(terms: Sequence[OwnTerm], totals: Sequence[FloatArray]) -> dict
         for k, scalar in enumerate(unknown):
             known.setdefault(scalar, []).append(share if k == 0 else np.ones_like(total))
     return {scalar: np.mean(values, axis=0) for scalar, values in known.items()}
+
+
+def _lifted(
+    problem: Problem, terms: Sequence[OwnTerm], totals: Sequence[FloatArray], theta: FloatArray
+) -> FloatArray:
+    """theta (S, K, P) without weights at 0 that silence a product whose coefficient is not 0.
+
+    The other factors make no difference there, so nothing would ever climb away: they go to their upper bounds, and
+    the weight to what the product then wants.
+    """
+    for term, total in zip(terms, totals, strict=True):
+        first, *others = term.weights
+        if not others:
+            continue
+        share = total / (term.coefficient * np.prod(problem.upper[others]))
+        silent = (np.abs(theta[:, :, first]) <= NO_WEIGHT) & (np.abs(share) > NO_WEIGHT)
+        theta[:, :, first] = np.where(silent, share, theta[:, :, first])
+        theta[:, :, others] = np.where(silent[:, :, None], problem.upper[others], theta[:, :, others])
+    return theta
 
 
 def _product(starts: FloatArray, term: OwnTerm) -> FloatArray:
