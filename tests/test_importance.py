@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from hierrl.importance.mixtures import N_RESAMPLED, parts_of, resampled
-from hierrl.importance.pareto import pareto_k, tail_index
+from hierrl.importance.pareto import ENOUGH_TO_LOOK_HIGHER, FLAT, effective_size, pareto_k, tail_index
 
 N_SETS = 400
 
@@ -39,10 +39,31 @@ def test_heavy_tails_are_found_as_before(k, n_points):
     assert k < 1 or missed.mean() < 0.03
 
 
+@pytest.mark.parametrize("n_points", [64, 256, 512])
+def test_few_points_are_judged_by_the_usual_tail(n_points):
+    weight = normalised(np.random.default_rng(8).random((N_SETS, n_points)) ** -1.0)
+    np.testing.assert_array_equal(tail_index(weight), pareto_k(weight))
+
+
+@pytest.mark.parametrize("n_points", [64, 1024])
+@pytest.mark.parametrize("n_used", [1, 3])
+def test_a_few_points_with_all_the_weight_are_a_heavy_tail(n_used, n_points):
+    weight = np.zeros((1, n_points))
+    weight[0, :n_used] = 1 / n_used
+    assert tail_index(weight) > 1
+
+
+def test_a_tail_of_index_one_seldom_leaves_a_tenth_of_many_points_effective():
+    weight = normalised(np.random.default_rng(9).random((2000, ENOUGH_TO_LOOK_HIGHER)) ** -1.0)
+    assert (effective_size(weight) >= FLAT * ENOUGH_TO_LOOK_HIGHER).mean() < 0.05
+
+
 def test_light_tails_keep_their_index_and_weights_of_nothing_have_none():
     weight = normalised(np.random.default_rng(3).random((50, 1024)) ** -0.3)
     np.testing.assert_array_equal(tail_index(weight), pareto_k(weight))
     assert np.isnan(tail_index(np.full((2, 1024), np.nan))).all()
+    one_is_bad = np.where(np.arange(1024) == 5, np.nan, weight[:1])
+    assert np.isnan(tail_index(np.append(one_is_bad, weight[1:2], axis=0))).tolist() == [True, False]
 
 
 def test_resampled_points_stand_for_the_weights():
