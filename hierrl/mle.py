@@ -33,6 +33,8 @@ CORNERS = {2: (0.003, 0.15, 0.7), 3: (0.15, 0.7)}
 SEARCHED = 6
 """Further starts where exponents, start values or states shape the paths."""
 
+UNDEFINED = "Not fitted: the log-likelihood was not a finite number wherever the search began."
+
 
 def fit_mle(
     model: Model,
@@ -324,7 +326,7 @@ def _outcome(
         if proven:
             sentences.append("Proven optimal: the bound is met.")
         elif not np.isfinite(value):
-            sentences.append(INTERRUPTED)
+            sentences.append(UNDEFINED if done else INTERRUPTED)
         elif not done:
             sentences.append("Interrupted: the best of the starts that were tried.")
         else:

@@ -186,7 +186,24 @@ def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArr
     # Subjects whom an interrupted fit left out begin where the others are.
     known = eta[~np.isnan(eta).any(axis=1)]
     eta = np.where(np.isnan(eta), np.median(known, axis=0) if len(known) else 0.0, eta)
+    _check_defined(problem, eta)
     return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
+
+
+def _check_defined(problem: Problem, eta: FloatArray) -> None:
+    """Every subject has a log-likelihood where searches begin: samplers would stop there without a word on why."""
+    theta = problem.from_link(eta)
+    value = problem.loglik(theta)
+    undefined = np.flatnonzero(~np.isfinite(value))
+    if undefined.size:
+        first = undefined[0]
+        there = ", ".join(f"{label}={x:.3g}" for label, x in zip(problem.labels, theta[first], strict=True))
+        raise ValueError(
+            f"The log-likelihood of {undefined.size} of {problem.n_subjects} subjects is not a finite number (the "
+            f"first: {problem.subjects[first]}, {value[first]} at {there}). Look in the recursion's update and logits "
+            "or probabilities for what these subjects' trials make of them: a division by 0, the root or logarithm "
+            "of a negative number, or the probability 0 of a choice that was made."
+        )
 
 
 def _terms(
