@@ -79,6 +79,11 @@ def test_a_subject_without_a_log_likelihood_stops_posteriors_before_they_start(u
         hr.fit_posterior(model, data, prior=prior, method=method, progress=False)
 
 
+def test_a_subject_without_a_log_likelihood_stops_the_empirical_prior(undefined):
+    with pytest.raises(ValueError, match="log-likelihood of 1 of 8 .*the first: 3, nan"):
+        hr.empirical_prior(*undefined)
+
+
 def test_maximum_likelihood_holds_bounds_and_says_so(study):
     narrow = hr.fit_mle(rescorla_wagner(bounds={"beta": (0.0, 1.0)}), study)
     stats = narrow["fit_stats"].to_dataset()

@@ -147,6 +147,7 @@ def empirical_priors(
     study = study_of(problem, slopes)
     layout = Layout.of(designs, pooled)
     begin = None if start is None else starts(problem, start, n_slopes=len(slopes))
+    check_defined(problem, pooled.centre(designs)[0] if begin is None else begin)
     settings = [{"widen": float(widen), "random_seed": int(random_seed)} for widen in widens]
     if problem.n_subjects < FEWEST_SUBJECTS:
         note = (
@@ -186,13 +187,12 @@ def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArr
     # Subjects whom an interrupted fit left out begin where the others are.
     known = eta[~np.isnan(eta).any(axis=1)]
     eta = np.where(np.isnan(eta), np.median(known, axis=0) if len(known) else 0.0, eta)
-    _check_defined(problem, eta)
     return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
 
 
-def _check_defined(problem: Problem, eta: FloatArray) -> None:
-    """Every subject has a log-likelihood where searches begin: samplers would stop there without a word on why."""
-    theta = problem.from_link(eta)
+def check_defined(problem: Problem, eta: FloatArray) -> None:
+    """Raise a ValueError if a subject has no log-likelihood at its `starts`: samplers stop there and don't say why."""
+    theta = problem.from_link(eta[:, : problem.n_parameters])
     value = problem.loglik(theta)
     undefined = np.flatnonzero(~np.isfinite(value))
     if undefined.size:
