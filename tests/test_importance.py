@@ -72,6 +72,13 @@ def test_resampled_points_stand_for_the_weights():
     np.testing.assert_allclose(counts / 500, weight, atol=1 / 500)
 
 
+def test_points_without_weight_are_never_resampled():
+    weight = np.random.default_rng(10).random((50, 64))
+    weight[:, :5] = weight[:, 20:40] = weight[:, -7:] = 0.0
+    picked = resampled(normalised(weight), 500)
+    assert (np.take_along_axis(weight, picked, axis=1) > 0).all()
+
+
 def two_modes(n_points, rng):
     """Points of a wide proposal with the weights of two distant normal parts, 9 to 1, for a few subjects."""
     eta = rng.normal(0, 4, (4, 2, n_points))
@@ -94,15 +101,16 @@ def test_a_small_mode_far_away_gets_a_part_of_its_own():
     np.testing.assert_allclose(sd, 0.5, atol=0.25)
 
 
+@pytest.mark.parametrize("shape", [(1, 64), (2, 256)])
 @pytest.mark.parametrize("n_parts", [1, 2, 4])
-def test_parts_of_any_points_can_be_drawn_from(n_parts):
-    rng = np.random.default_rng(6)
-    eta = rng.normal(size=(3, 2, 256))
-    lonely = np.zeros((3, 256))
+def test_parts_of_any_points_can_be_drawn_from(n_parts, shape):
+    n_parameters, n_points = shape
+    eta = np.random.default_rng(6).normal(size=(3, *shape))
+    lonely = np.zeros((3, n_points))
     lonely[:, 7] = 1.0  # one point has all the weight
-    for weight in (np.full((3, 256), 1 / 256), lonely):
+    for weight in (np.full((3, n_points), 1 / n_points), lonely):
         centre, covariance = parts_of(eta, weight, n_parts)
-        assert centre.shape == (n_parts, 3, 2)
+        assert centre.shape == (n_parts, 3, n_parameters)
         assert np.isfinite(np.linalg.cholesky(covariance)).all()
 
 
