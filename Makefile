@@ -32,7 +32,7 @@ test: setup ## the fast test suite
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
 
 slow: setup ## the slow tests
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile $(ARGS)
 
 bench: setup $(VENV)/.installed-bench ## benchmarks against the peers, with ratios
 	$(BIN)/python benchmarks/convex.py

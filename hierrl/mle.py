@@ -36,6 +36,8 @@ SEARCHED, ROUND = 36, 4
 AGREEING, SAME = 3, 0.01
 """Rounds that must reach the same maximum, and nats within which it is the same: then a subject needs no more."""
 
+UNDEFINED = "Not fitted: the log-likelihood was not a finite number wherever the search began."
+
 
 def fit_mle(
     model: Model,
@@ -357,7 +359,7 @@ def _outcome(
         if proven:
             sentences.append("Proven optimal: the bound is met.")
         elif not np.isfinite(value):
-            sentences.append(INTERRUPTED)
+            sentences.append(UNDEFINED if done else INTERRUPTED)
         elif not done:
             sentences.append("Interrupted: the best of the starts that were tried.")
         else:

@@ -8,7 +8,7 @@ from scipy.stats import norm
 import hierrl as hr
 from hierrl.importance import highest_modes, penalised_modes
 from hierrl.importance.mixtures import N_RESAMPLED, parts_of, resampled
-from hierrl.importance.pareto import pareto_k, tail_index
+from hierrl.importance.pareto import ENOUGH_TO_LOOK_HIGHER, FLAT, effective_size, pareto_k, tail_index
 from hierrl.kernels.problem import prepare
 
 N_SETS = 400
@@ -42,16 +42,44 @@ def test_heavy_tails_are_found_as_before(k, n_points):
     assert k < 1 or missed.mean() < 0.03
 
 
+@pytest.mark.parametrize("n_points", [64, 256, 512])
+def test_few_points_are_judged_by_the_usual_tail(n_points):
+    weight = normalised(np.random.default_rng(8).random((N_SETS, n_points)) ** -1.0)
+    np.testing.assert_array_equal(tail_index(weight), pareto_k(weight))
+
+
+@pytest.mark.parametrize("n_points", [64, 1024])
+@pytest.mark.parametrize("n_used", [1, 3])
+def test_a_few_points_with_all_the_weight_are_a_heavy_tail(n_used, n_points):
+    weight = np.zeros((1, n_points))
+    weight[0, :n_used] = 1 / n_used
+    assert tail_index(weight) > 1
+
+
+def test_a_tail_of_index_one_seldom_leaves_a_tenth_of_many_points_effective():
+    weight = normalised(np.random.default_rng(9).random((2000, ENOUGH_TO_LOOK_HIGHER)) ** -1.0)
+    assert (effective_size(weight) >= FLAT * ENOUGH_TO_LOOK_HIGHER).mean() < 0.05
+
+
 def test_light_tails_keep_their_index_and_weights_of_nothing_have_none():
     weight = normalised(np.random.default_rng(3).random((50, 1024)) ** -0.3)
     np.testing.assert_array_equal(tail_index(weight), pareto_k(weight))
     assert np.isnan(tail_index(np.full((2, 1024), np.nan))).all()
+    one_is_bad = np.where(np.arange(1024) == 5, np.nan, weight[:1])
+    assert np.isnan(tail_index(np.append(one_is_bad, weight[1:2], axis=0))).tolist() == [True, False]
 
 
 def test_resampled_points_stand_for_the_weights():
     weight = normalised(np.random.default_rng(4).random((3, 100)) ** 4)
     counts = np.stack([np.bincount(row, minlength=100) for row in resampled(weight, 500)])
     np.testing.assert_allclose(counts / 500, weight, atol=1 / 500)
+
+
+def test_points_without_weight_are_never_resampled():
+    weight = np.random.default_rng(10).random((50, 64))
+    weight[:, :5] = weight[:, 20:40] = weight[:, -7:] = 0.0
+    picked = resampled(normalised(weight), 500)
+    assert (np.take_along_axis(weight, picked, axis=1) > 0).all()
 
 
 def two_modes(n_points, rng):
@@ -76,15 +104,16 @@ def test_a_small_mode_far_away_gets_a_part_of_its_own():
     np.testing.assert_allclose(sd, 0.5, atol=0.25)
 
 
+@pytest.mark.parametrize("shape", [(1, 64), (2, 256)])
 @pytest.mark.parametrize("n_parts", [1, 2, 4])
-def test_parts_of_any_points_can_be_drawn_from(n_parts):
-    rng = np.random.default_rng(6)
-    eta = rng.normal(size=(3, 2, 256))
-    lonely = np.zeros((3, 256))
+def test_parts_of_any_points_can_be_drawn_from(n_parts, shape):
+    n_parameters, n_points = shape
+    eta = np.random.default_rng(6).normal(size=(3, *shape))
+    lonely = np.zeros((3, n_points))
     lonely[:, 7] = 1.0  # one point has all the weight
-    for weight in (np.full((3, 256), 1 / 256), lonely):
+    for weight in (np.full((3, n_points), 1 / n_points), lonely):
         centre, covariance = parts_of(eta, weight, n_parts)
-        assert centre.shape == (n_parts, 3, 2)
+        assert centre.shape == (n_parts, 3, n_parameters)
         assert np.isfinite(np.linalg.cholesky(covariance)).all()
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytensor.tensor as pt
 import pytest
 import xarray as xr
 
@@ -49,6 +50,38 @@ def test_maximum_likelihood_is_that_of_the_channel_model(fits):
     np.testing.assert_allclose(found, wanted, rtol=0.01)
     assert mine["fit_stats"]["converged"].all() and mine["fit_stats"]["bound"].isnull().all()
     assert "sums of channels" in mine["fit_stats"]["bound"].attrs["reason"]
+
+
+@pytest.fixture(scope="module")
+def undefined(study):
+    """A recursion that takes roots of values, and data where those of the third subject get below 0."""
+    rooted = rescorla_wagner(name="rooted", logits=lambda state, trial, p: p["beta"] * pt.sqrt(state["q"]))
+    third = study["trial_subject"] == study["subject"][2]
+    return rooted, study.assign(reward=xr.where(third, -study["reward"], study["reward"]))
+
+
+def test_a_subject_without_a_log_likelihood_is_told_by_maximum_likelihood(undefined):
+    with pytest.warns(UserWarning, match="1 of 8 subjects did not converge"):
+        stats = hr.fit_mle(*undefined)["fit_stats"].to_dataset()
+    assert "the log-likelihood was not a finite number" in str(stats["status"].values[2])
+    assert not stats["converged"].values[2] and np.isfinite(np.delete(stats["loglik"].values, 2)).all()
+
+
+@pytest.mark.parametrize("method", ["nuts", "marginal"])
+@pytest.mark.parametrize("weak", [True, False])
+def test_a_subject_without_a_log_likelihood_stops_posteriors_before_they_start(undefined, method, weak):
+    model, data = undefined
+    prior = hr.weak_prior(model, data) if weak else None
+    with (
+        pytest.warns(UserWarning, match="1 of 8 subjects did not converge"),
+        pytest.raises(ValueError, match=r"log-likelihood of 1 of 8 .*the first: 3, nan at alpha=.*root"),
+    ):
+        hr.fit_posterior(model, data, prior=prior, method=method, progress=False)
+
+
+def test_a_subject_without_a_log_likelihood_stops_the_empirical_prior(undefined):
+    with pytest.raises(ValueError, match="log-likelihood of 1 of 8 .*the first: 3, nan"):
+        hr.empirical_prior(*undefined)
 
 
 def test_maximum_likelihood_holds_bounds_and_says_so(study):

@@ -1,5 +1,4 @@
-"""How well importance weights do: effective sample size, and the Pareto tail index of Vehtari et al. "
-"(2024)."""
+"""How well importance weights do: effective sample size, and the Pareto tail index of Vehtari et al. (2024)."""
 
 from __future__ import annotations
 
@@ -19,6 +18,10 @@ FEWEST_IN_TAIL = 5
 FLAT, HIGHER = 0.1, (0.5, 0.25)
 """Share of effective points from which on a tail may be a heap, and the shares of it in which there is none."""
 
+ENOUGH_TO_LOOK_HIGHER = 1000
+"""Points. With fewer, heaps are as seldom cleared as heavy tails are missed: half a tail is a dozen weights or two, and
+a tenth of the points is effective under many a heavy tail as well."""
+
 ALIKE = 1e-12
 """The largest weights, as shares of the largest of them, that differ by less differ by rounding."""
 
@@ -29,20 +32,22 @@ def effective_size(weight: FloatArray) -> FloatArray:
 
 
 def tail_index(weight: FloatArray) -> FloatArray:
-    """Pareto k (S,) of weights (S, J), not fooled by a heap: NaN where no weight is finite.
+    """Pareto k (S,) of normalised weights (S, J), not fooled by a heap: NaN where a weight is not finite.
 
     Where most weights are alike and a few per cent are larger (a second mode of the posterior, which many points have
     found), the usual tail begins among the many, and the step up to the few passes for a heavy tail, although weights
-    are bounded. There the index is taken higher up, from half or a quarter of that tail. Only where a tenth of the
-    points is effective, which a tail as heavy as that leaves room for in 1 of 20 cases or fewer.
+    are bounded. There the index is taken higher up, from half or a quarter of that tail. Only with many points, and
+    where a tenth of them is effective, which a tail of index 1 leaves room for in 1 of 20 cases or fewer.
     """
     k, finite = np.full(len(weight), np.nan), np.isfinite(weight).all(axis=1)
     k[finite] = pareto_k(weight[finite])
-    doubted = np.flatnonzero((k >= GOOD_K) & (effective_size(weight) >= FLAT * weight.shape[1]))
-    for part in HIGHER:
-        size = int(part * tail_size(weight.shape[1]))
-        if doubted.size and size >= FEWEST_IN_TAIL:
-            k[doubted] = np.minimum(k[doubted], pareto_k(weight[doubted], n_tail=size))
+    n_points = weight.shape[1]
+    if n_points < ENOUGH_TO_LOOK_HIGHER:
+        return k
+    doubted = np.flatnonzero((k >= GOOD_K) & (effective_size(weight) >= FLAT * n_points))
+    for part in HIGHER if doubted.size else ():
+        higher = pareto_k(weight[doubted], n_tail=int(part * tail_size(n_points)))
+        k[doubted] = np.minimum(k[doubted], higher)
     return k
 
 

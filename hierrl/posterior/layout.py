@@ -23,7 +23,7 @@ from hierrl.models.given import check_model, whole_seed
 from hierrl.models.model import Model
 from hierrl.posterior.population import Population
 from hierrl.prior import Prior, empirical_prior, weak_prior
-from hierrl.prior.empirical import starts
+from hierrl.prior.empirical import check_defined, starts
 
 FloatArray = npt.NDArray[np.float64]
 UserNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -187,6 +187,7 @@ def lay_out(
     study = study_of(problem, population.slopes)
     mean, sd = prior.centre(designs)
     eta = starts(problem, start, n_slopes=len(population.slopes))
+    check_defined(problem, eta)
     chosen = "informed" if parametrization == "auto" else parametrization
     reason = "As asked."
     if chosen == "informed":

@@ -147,6 +147,7 @@ def empirical_priors(
     study = study_of(problem, slopes)
     layout = Layout.of(designs, pooled)
     begin = None if start is None else starts(problem, start, n_slopes=len(slopes))
+    check_defined(problem, pooled.centre(designs)[0] if begin is None else begin)
     settings = [{"widen": float(widen), "random_seed": int(random_seed)} for widen in widens]
     if problem.n_subjects < FEWEST_SUBJECTS:
         note = (
@@ -187,6 +188,22 @@ def starts(problem: Problem, fit: xr.DataTree, *, n_slopes: int = 0) -> FloatArr
     known = eta[~np.isnan(eta).any(axis=1)]
     eta = np.where(np.isnan(eta), np.median(known, axis=0) if len(known) else 0.0, eta)
     return np.hstack([eta, np.zeros((problem.n_subjects, n_slopes))])
+
+
+def check_defined(problem: Problem, eta: FloatArray) -> None:
+    """Raise a ValueError if a subject has no log-likelihood at its `starts`: samplers stop there and don't say why."""
+    theta = problem.from_link(eta[:, : problem.n_parameters])
+    value = problem.loglik(theta)
+    undefined = np.flatnonzero(~np.isfinite(value))
+    if undefined.size:
+        first = undefined[0]
+        there = ", ".join(f"{label}={x:.3g}" for label, x in zip(problem.labels, theta[first], strict=True))
+        raise ValueError(
+            f"The log-likelihood of {undefined.size} of {problem.n_subjects} subjects is not a finite number (the "
+            f"first: {problem.subjects[first]}, {value[first]} at {there}). Look in the recursion's update and logits "
+            "or probabilities for what these subjects' trials make of them: a division by 0, the root or logarithm "
+            "of a negative number, or the probability 0 of a choice that was made."
+        )
 
 
 def _terms(
