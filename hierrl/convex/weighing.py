@@ -117,9 +117,9 @@ def _lifted(
     the weight to what the product then wants.
     """
     for term, total in zip(terms, totals, strict=True):
-        first, *others = term.weights
-        if not others:
+        if len(term.weights) < 2:  # no product; weights that are numbers are not among them
             continue
+        first, *others = term.weights
         share = total / (term.coefficient * np.prod(problem.upper[others]))
         silent = (np.abs(theta[:, :, first]) <= NO_WEIGHT) & (np.abs(share) > NO_WEIGHT)
         theta[:, :, first] = np.where(silent, share, theta[:, :, first])
