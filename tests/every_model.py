@@ -6,8 +6,8 @@ model of one's own of the documentation, have rows like any other. `by_hand` is 
 
 from __future__ import annotations
 
+import ast
 import math
-import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,10 +24,25 @@ from hierrl.models.recursion import Recursion
 from tests.builders import random_behaviour
 from tests.naive import Values, probabilities, retell, rows_of, values_by_subject
 
-EXAMPLE = runpy.run_path(
-    str(Path(__file__).resolve().parents[1] / "examples" / "own_model.py"), run_name="imported"
-)
-OWN = EXAMPLE["MODEL"]
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "own_model.py"
+
+
+def defined(script: Path) -> dict[str, Any]:
+    """What a script imports and defines (functions, constants in capitals); what it does isn't run."""
+
+    def defines(node: ast.stmt) -> bool:
+        if isinstance(node, ast.Assign):
+            return all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets)
+        return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+
+    tree = ast.parse(script.read_text())
+    tree.body = [node for node in tree.body if defines(node)]
+    names: dict[str, Any] = {"__name__": script.stem}
+    exec(compile(tree, script, "exec"), names)
+    return names
+
+
+OWN = defined(EXAMPLE)["MODEL"]
 """Reinforcement learning with a working memory, which docs/own_model.md explains."""
 
 N_ARMS = 3
@@ -95,7 +110,7 @@ def task_of(row: Row) -> Any:
 @cache
 def pictures() -> Any:
     """The study of the example: which of three keys goes with each of two or five pictures."""
-    return hr.Bandit.recorded(EXAMPLE["trials"](np.random.default_rng(1)))
+    return hr.Bandit.recorded(defined(EXAMPLE)["trials"](np.random.default_rng(1)))
 
 
 @cache
