@@ -17,7 +17,7 @@ from hierrl.fits import check_fit, data_of, problem_of, settings_of, theta_of
 from hierrl.formulas import design_matrices
 from hierrl.importance import highest_modes
 from hierrl.kernels.problem import Problem
-from hierrl.marginal import enough, importance_points, posterior_moments, weights
+from hierrl.marginal import enough, importance_points, judge_weights, weighted_moments, weights
 from hierrl.models.channels import Weight
 from hierrl.models.model import Model, Parameter
 from hierrl.prior.empirical import starts
@@ -158,9 +158,10 @@ def _from_points(fit: xr.DataTree, problem: Problem) -> _Known:
     sd, estimate = np.sqrt(variance), theta_of(fit, problem)[0, 0]
     modes = highest_modes(problem, mean, sd, starts=(starts(problem, fit), mean))
     points = importance_points(problem, mean, sd, n_points=N_POINTS, modes=modes, random_seed=SEED)
-    center, covariance = posterior_moments(points, mean, sd)
-    low, high = _weighted_ends(points.eta, weights(points, mean, sd))
-    few = ~enough(points, mean, sd)
+    share = weights(points, mean, sd)
+    center, covariance = weighted_moments(points, share)
+    low, high = _weighted_ends(points.eta, share)
+    few = ~enough(*judge_weights(share), problem.n_parameters)
     if few.any():  # a point with all the weight would look like certainty
         center[few], covariance[few] = modes.eta[few], modes.covariance[few]
         reach = norm.isf(TAIL) * np.sqrt(np.diagonal(covariance[few], axis1=1, axis2=2))

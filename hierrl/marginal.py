@@ -258,10 +258,9 @@ def diagnose(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> tuple[Fl
     return judge_weights(weights(points, mean, sd))
 
 
-def enough(points: Points, mean: npt.ArrayLike, sd: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """(S,) whether the points tell means and covariances given the population: no heavy tail, and enough that count."""
-    size, k_hat = diagnose(points, mean, sd)
-    return (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * points.eta.shape[1])
+def enough(size: FloatArray, k_hat: FloatArray, n_parameters: int) -> npt.NDArray[np.bool_]:
+    """(S,) whether points tell means and covariances, as `diagnose` has it: no heavy tail, and enough that count."""
+    return (k_hat <= GOOD_K) & (size >= FEWEST_PER_PARAMETER * n_parameters)
 
 
 def judge_weights(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -329,8 +328,8 @@ def sites(
         cores=cores,
         progress=progress,
     )
-    k_hat = diagnose(points, mean, sd)[1]
-    good = enough(points, mean, sd)
+    size, k_hat = diagnose(points, mean, sd)
+    good = enough(size, k_hat, problem.n_parameters)
     centre, curvature = modes.eta.copy(), positive_part(modes.curvature)
     if good.any():
         centre[good], covariance = posterior_moments(points.take(good), mean[good], sd[good])
