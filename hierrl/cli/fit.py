@@ -78,9 +78,9 @@ def fit(
 
 def of_groups(task: Task) -> list[tuple[str, str]]:
     """How to compare groups that the table has and no formula asks for."""
-    from hierrl.summary import summarise
+    from hierrl.summary.behaviour import others_in
 
-    dividing = {name: groups for name, groups in summarise(task.data).others.items() if groups}
+    dividing = {name: groups for name, groups in others_in(task.data).items() if groups}
     if task.formula or not dividing:
         return []
     name, groups = next(iter(dividing.items()))

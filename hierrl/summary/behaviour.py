@@ -74,8 +74,12 @@ def summarise(data: xr.Dataset) -> StudySummary:
     )
     notes = tuple(note for note in json.loads(data.attrs.get("notes", "[]")) if TOLD not in note)
     columns = json.loads(data.attrs.get("columns", "{}"))
-    others = json.loads(data.attrs.get("other_columns", "{}"))
-    return StudySummary(columns, others, lines, notes, tuple(_oddities(data, each)))
+    return StudySummary(columns, others_in(data), lines, notes, tuple(_oddities(data, each)))
+
+
+def others_in(data: xr.Dataset) -> dict[str, list[str]]:
+    """Columns of the table that nothing was read from -> their groups, if they divide the subjects into groups."""
+    return json.loads(data.attrs.get("other_columns", "{}"))
 
 
 def counts(data: xr.Dataset) -> Counts:
