@@ -40,6 +40,7 @@ class Told:
 
 
 def told_of(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None, draws: int | None) -> Told:
+    """A fit at its draws, or at given parameters, on its own data or on others."""
     check_fit(fit)
     if draws is not None and draws < 1:
         raise ValueError(f"draws must be at least 1; found {draws}.")
@@ -70,6 +71,7 @@ def told_of(fit: xr.DataTree, data: xr.Dataset | None, parameters: Values | None
 
 
 def check_same_arms(fit: xr.DataTree, data: xr.Dataset) -> None:
+    """Raise a ValueError unless new data have the arms of the fit, in its order."""
     fitted, found = data_of(fit)["arm"].values.tolist(), data["arm"].values.tolist()
     if fitted != found:
         raise ValueError(

@@ -70,7 +70,7 @@ class Run:
             try:
                 self._all(interrupt)
             except KeyboardInterrupt:
-                pass
+                pass  # `interrupt.pressed` knows; what is finished is saved
             except Exception as error:
                 self.failure = error
             self.interrupted = interrupt.pressed

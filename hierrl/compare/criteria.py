@@ -24,6 +24,7 @@ Fits = dict[str, xr.DataTree]
 
 
 def are_posteriors(fits: Fits) -> bool:
+    """Whether all of the fits have draws to reweight."""
     return all(settings_of(fit)["estimator"] == "posterior" for fit in fits.values())
 
 
@@ -81,6 +82,7 @@ def by_refits(
 def future(
     fits: Fits, data: xr.Dataset, by: By, *, resources: Resources, first: float, refit: bool
 ) -> tuple[Units, dict[str, Scores]]:
+    """Each trial predicted from the subject's earlier ones, of those after the first share of each subject's scored trials."""
     used = future_rows(data, first)
     if not used.any():
         raise ValueError(f"first={first!r} leaves no trial to predict. Use a smaller share.")
