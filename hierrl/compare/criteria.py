@@ -82,7 +82,7 @@ def by_refits(
 def future(
     fits: Fits, data: xr.Dataset, by: By, *, resources: Resources, first: float, refit: bool
 ) -> tuple[Units, dict[str, Scores]]:
-    """Each trial predicted from the subject's earlier ones, of those after the first share of each subject's scored trials."""
+    """Each trial after the first share of its subject's scored ones, predicted from those before it."""
     used = future_rows(data, first)
     if not used.any():
         raise ValueError(f"first={first!r} leaves no trial to predict. Use a smaller share.")
